@@ -1,0 +1,32 @@
+# make run · test · check · bench · simulate. Each makes .venv and installs the pinned packages first.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: run test check bench simulate
+run: .venv/ready
+	$(BIN)/python run.py $(ARGS)
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/ready-dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r base run.py
+
+bench: .venv/ready
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+simulate: .venv/ready
+	$(BIN)/python run.py simulate $(ARGS)
+
+.venv/ready: requirements.txt
+	$(PYTHON) -m venv .venv || { echo "python3 -m venv failed: install python3-venv (Debian, Ubuntu) and try again" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
