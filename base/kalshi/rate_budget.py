@@ -1,0 +1,136 @@
+"""The account's token buckets, shared by all of its clients; exits have a share of their own.
+
+An order write with ``exchange_index >= 1`` is billed to that shard's own bucket, everything
+else to the unscoped ones. Half of each write bucket is only for exits.
+See: docs.kalshi.com/getting_started/rate_limits and exchange_sharding, read 2026-11-20.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+
+from base.clock import Clock
+
+DEFAULT_COST = 10.0
+CHEAP_COST = 2.0
+"""Tokens of a cancel and of ``GET /portfolio/orders/{id}``."""
+RESERVED_SHARE = 0.5
+
+
+class Kind(StrEnum):
+    """The two independent budgets."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketLimit:
+    """Tokens a second, and tokens that may be saved up."""
+
+    refill_rate: float
+    bucket_capacity: float
+
+
+BASIC = BucketLimit(refill_rate=200, bucket_capacity=200)
+BASIC_WRITE = BucketLimit(refill_rate=100, bucket_capacity=100)
+
+
+class Bucket:
+    """One bucket. Pure: told the time; its level is never above the capacity."""
+
+    __slots__ = ("_at_s", "_level", "limit")
+
+    def __init__(self, limit: BucketLimit, now_s: float):
+        self.limit = limit
+        self._level = limit.bucket_capacity
+        self._at_s = now_s
+
+    def wait_s(self, cost: float, reserve: float, now_s: float) -> float:
+        """Seconds until ``cost`` tokens above ``reserve`` are there; 0: now."""
+        self._refill(now_s)
+        # A bucket too small for cost + reserve must be full; it can never hold more.
+        needed = min(cost + reserve, max(cost, self.limit.bucket_capacity))
+        missing = needed - self._level
+        return max(0.0, missing / self.limit.refill_rate) if missing > 1e-9 else 0.0
+
+    def spend(self, cost: float) -> None:
+        """Take ``cost`` tokens; call right after ``wait_s`` said 0."""
+        self._level -= cost
+
+    def empty(self, now_s: float) -> None:
+        """The exchange said 429: whatever we believed, nothing is left."""
+        self._refill(now_s)
+        self._level = min(self._level, 0.0)
+
+    def _refill(self, now_s: float) -> None:
+        gained = max(0.0, now_s - self._at_s) * self.limit.refill_rate
+        self._level = min(self.limit.bucket_capacity, self._level + gained)
+        self._at_s = now_s
+
+
+class RateBudget:
+    """All buckets of one account. Any thread; ``_lock`` (rate limit) guards the buckets, never held waiting."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._limits = {Kind.READ: BASIC, Kind.WRITE: BASIC_WRITE}
+        self._buckets: dict[tuple[Kind, int], Bucket] = {}
+
+    def set_limits(self, read: BucketLimit, write: BucketLimit) -> None:
+        """Take over what ``GET /account/limits`` says."""
+        with self._lock:
+            self._limits = {Kind.READ: read, Kind.WRITE: write}
+            for (kind, _), bucket in self._buckets.items():
+                bucket.limit = self._limits[kind]
+
+    def limit(self, kind: Kind) -> BucketLimit:
+        """The limit in force."""
+        with self._lock:
+            return self._limits[kind]
+
+    def take(
+        self,
+        kind: Kind,
+        cost: float = DEFAULT_COST,
+        shard: int = 0,
+        for_exit: bool = False,
+        deadline_s: float | None = None,
+    ) -> bool:
+        """Take ``cost`` tokens, waiting for them until ``deadline_s`` (boot clock; ``None``: don't wait).
+
+        Returns:
+            Whether they were taken. ``False``: do not send.
+        """
+        while True:
+            now_s = self._clock.boot_s()
+            wait_s = self._try(kind, cost, shard, for_exit, now_s)
+            if wait_s == 0.0:
+                return True
+            if deadline_s is None or now_s + wait_s > deadline_s:
+                return False
+            threading.Event().wait(wait_s)
+
+    def refused(self, kind: Kind, shard: int = 0) -> None:
+        """Note a 429: the bucket at the exchange is empty."""
+        now_s = self._clock.boot_s()
+        with self._lock:
+            self._bucket(kind, shard, now_s).empty(now_s)
+
+    def _try(self, kind: Kind, cost: float, shard: int, for_exit: bool, now_s: float) -> float:
+        with self._lock:
+            bucket = self._bucket(kind, shard, now_s)
+            reserve = 0.0 if for_exit else RESERVED_SHARE * bucket.limit.bucket_capacity
+            wait_s = bucket.wait_s(cost, reserve, now_s)
+            if wait_s == 0.0:
+                bucket.spend(cost)
+            return wait_s
+
+    def _bucket(self, kind: Kind, shard: int, now_s: float) -> Bucket:
+        key = (kind, shard if kind is Kind.WRITE and shard > 0 else 0)
+        if (bucket := self._buckets.get(key)) is None:
+            bucket = self._buckets[key] = Bucket(self._limits[kind], now_s)
+        return bucket
