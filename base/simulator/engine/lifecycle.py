@@ -1,0 +1,170 @@
+"""What happens to markets: by the clock, and by the exchange's own hand.
+
+The close at ``close_time`` is silent: no lifecycle event, only the empty ticker and the empty
+snapshot a moment later. See: docs.kalshi.com/getting_started/market_lifecycle and the recorded
+sessions of May 2026.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from decimal import Decimal
+
+from base.simulator.engine import resting
+from base.simulator.engine.accounts import Account, Holding
+from base.simulator.engine.events import BookCleared, MarketChanged, Settled
+from base.simulator.engine.grid import Grid
+from base.simulator.engine.market import Market, MarketSpec, Status
+from base.simulator.engine.matching import MARKET_ID
+from base.simulator.engine.money import ONE, ZERO
+from base.simulator.engine.state import State
+
+
+def add_market(state: State, spec: MarketSpec, now_ms: int) -> Market:
+    """List a market; it opens by its own open time."""
+    number = state.number()
+    market = Market(
+        spec=spec,
+        market_id=state.uuid(MARKET_ID, number),
+        number=number,
+        status=Status.ACTIVE if spec.open_ms <= now_ms else Status.INITIALIZED,
+        grid=spec.grid,
+        close_ms=spec.close_ms,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+    )
+    market.shown = market.top()
+    state.markets[spec.ticker] = market
+    _report(state, market, "created", now_ms, close_ms=spec.close_ms, grid=spec.grid)
+    return market
+
+
+def advance(state: State, now_ms: int) -> None:
+    """Do what time alone does: open, close, clear closed books, end expired orders."""
+    for market in state.markets.values():
+        if market.status is Status.INITIALIZED and market.spec.open_ms <= now_ms:
+            market.status = Status.ACTIVE
+        if market.status in (Status.ACTIVE, Status.INACTIVE) and market.close_ms <= now_ms:
+            market.status = Status.CLOSED
+        clear_ms = market.close_ms + round(state.semantics.close_clear_s * 1000)
+        if market.status is Status.CLOSED and not market.is_cleared and clear_ms <= now_ms:
+            clear(state, market, now_ms)
+    if state.expiring:
+        due = [state.orders[i] for i in state.expiring if (state.orders[i].expiration_ms or 0) <= now_ms]
+        resting.cancel_each(state, sorted(due, key=lambda o: o.number), "ExpiryCancel", now_ms)
+
+
+def clear(state: State, market: Market, now_ms: int) -> None:
+    """Drop a closed market's book: all orders end, one empty snapshot, one empty ticker."""
+    market.is_cleared = True
+    market.clock += 1
+    before = len(state.outbox)
+    for order in market.book:
+        resting.cancel(state, market, order, "CloseCancel", now_ms)
+    # The snapshot replaces the deltas of this one action.
+    kept = [e for e in state.outbox[before:] if getattr(e, "clock", None) is None]
+    state.outbox[before:] = kept
+    state.outbox.append(BookCleared(ticker=market.ticker, clock=market.clock))
+    market.shown = None
+    state.report_top(market, now_ms)
+
+
+def deactivate(state: State, market: Market, now_ms: int) -> None:
+    """Halt one market."""
+    market.status = Status.INACTIVE
+    _report(state, market, "deactivated", now_ms)
+
+
+def activate(state: State, market: Market, now_ms: int) -> None:
+    """Resume a halted or closed market; all its resting orders are cancelled first."""
+    resting.cancel_each(state, list(market.book), "HaltCancel", now_ms)
+    market.status = Status.ACTIVE
+    market.is_cleared = False
+    _report(state, market, "activated", now_ms)
+
+
+def move_close(state: State, market: Market, close_ms: int, now_ms: int) -> None:
+    """Move the close, earlier or later."""
+    market.close_ms = close_ms
+    _report(state, market, "close_date_updated", now_ms, close_ms=close_ms)
+
+
+def set_grid(state: State, market: Market, grid: Grid, now_ms: int) -> None:
+    """Change the grid while trading; resting orders stay."""
+    market.grid = grid
+    _report(state, market, "price_level_structure_updated", now_ms, grid=grid)
+
+
+def determine(state: State, market: Market, result: str, now_ms: int, value: Decimal | None = None) -> None:
+    """Announce the result (yes, no, scalar); ``value`` is what one YES pays, in dollars."""
+    if not market.is_cleared:
+        clear(state, market, now_ms)
+    market.status = Status.DETERMINED
+    market.result = result
+    market.close_ms = min(market.close_ms, now_ms)
+    market.settlement_value = value if value is not None else (ONE if result == "yes" else ZERO)
+    _report(state, market, "determined", now_ms, result=result, settlement_value=market.settlement_value)
+
+
+def settle(state: State, market: Market, now_ms: int) -> None:
+    """Pay out a determined market."""
+    if market.status is not Status.DETERMINED or market.settlement_value is None:
+        raise ValueError(f"{market.ticker} is not determined")
+    market.status = Status.FINALIZED
+    market.settled_ms = now_ms
+    for account in state.accounts.values():
+        for (_, ticker), holding in account.holdings.items():
+            if ticker == market.ticker and holding.count:
+                _pay_out(state, market, account, holding, market.settlement_value, now_ms)
+    market.open_interest = ZERO
+    _report(state, market, "settled", now_ms)
+
+
+def _pay_out(
+    state: State, market: Market, account: Account, holding: Holding, value: Decimal, now_ms: int
+) -> None:
+    unit = value if holding.count > 0 else ONE - value
+    revenue = abs(holding.count) * unit
+    account.pay(holding.subaccount, market.exchange_index, revenue)
+    if not account.is_house:
+        state.outbox.append(
+            Settled(
+                account_id=account.account_id,
+                number=state.number(),
+                holding=copy(holding),
+                event_ticker=market.spec.event,
+                result=market.result,
+                value=value,
+                revenue=revenue,
+                now_ms=now_ms,
+            )
+        )
+    holding.realized += revenue - holding.cost
+    holding.count = holding.cost = ZERO
+    state.report_holding(account, holding.subaccount, market, now_ms, is_settled=True)
+    state.report_cash(account, holding.subaccount, market.exchange_index, now_ms)
+
+
+def _report(
+    state: State,
+    market: Market,
+    kind: str,
+    now_ms: int,
+    *,
+    close_ms: int | None = None,
+    grid: Grid | None = None,
+    result: str | None = None,
+    settlement_value: Decimal | None = None,
+) -> None:
+    market.updated_ms = now_ms
+    state.outbox.append(
+        MarketChanged(
+            ticker=market.ticker,
+            kind=kind,
+            now_ms=now_ms,
+            close_ms=close_ms,
+            result=result,
+            settlement_value=settlement_value,
+            grid=grid,
+        )
+    )

@@ -1,0 +1,103 @@
+"""The exchange itself: status, schedule, data timestamp, account limits, keys."""
+
+from __future__ import annotations
+
+from base.simulator.clock import rfc3339
+from base.simulator.engine.state import Shard
+from base.simulator.rate_limits import Bucket
+from base.simulator.rest.call import Answer, Call, ok
+from base.simulator.rest.shapes import Json
+from base.simulator.venue import Venue
+
+DEFAULT_COST = 10
+LOW_COST = 2
+ENDPOINT_COSTS = (
+    ("DELETE", "/trade-api/v2/portfolio/events/orders/:order_id"),
+    ("DELETE", "/trade-api/v2/portfolio/events/orders"),
+    ("DELETE", "/trade-api/v2/portfolio/events/orders/batched"),
+    ("GET", "/trade-api/v2/portfolio/orders/:order_id"),
+)
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def get_status(venue: Venue, call: Call) -> Answer:
+    """GET /exchange/status. The top-level flags are those of shard 0."""
+    shards = venue.exchange.state.shards
+    listed = [{"exchange_index": i, **_shard_json(shard)} for i, shard in sorted(shards.items())]
+    first = shards[0]
+    return ok(
+        {
+            "exchange_active": first.exchange_active,
+            "trading_active": first.trading_active,
+            "intra_exchange_transfers_active": first.exchange_active,
+            "exchange_estimated_resume_time": None,
+            "exchange_index_statuses": listed,
+        }
+    )
+
+
+def _shard_json(shard: Shard) -> Json:
+    return {
+        "description": shard.description,
+        "exchange_active": shard.exchange_active,
+        "trading_active": shard.trading_active,
+        "intra_exchange_transfers_active": shard.exchange_active,
+    }
+
+
+def get_schedule(venue: Venue, call: Call) -> Answer:
+    """GET /exchange/schedule. Closed on Thursdays from 03:00 to 05:00 ET."""
+    hours: Json = {day: [{"open_time": "00:00", "close_time": "00:00"}] for day in _WEEKDAYS}
+    hours["thursday"] = [
+        {"open_time": "00:00", "close_time": "03:00"},
+        {"open_time": "05:00", "close_time": "00:00"},
+    ]
+    year_ms = 365 * 86_400_000
+    hours["start_time"] = rfc3339(call.now_ms - year_ms)
+    hours["end_time"] = rfc3339(call.now_ms + year_ms)
+    return ok({"schedule": {"standard_hours": [hours], "maintenance_windows": []}})
+
+
+def get_user_data_timestamp(venue: Venue, call: Call) -> Answer:
+    """GET /exchange/user_data_timestamp."""
+    ahead_ms = round(venue.semantics.timestamp_ahead_s * 1000)
+    as_of_ms = min(venue.reads.as_of_ms(call.now_ms) + ahead_ms, call.now_ms)
+    return ok({"as_of_time": rfc3339(as_of_ms)})
+
+
+def get_limits(venue: Venue, call: Call) -> Answer:
+    """GET /account/limits."""
+    budget = venue.budget(call.account_id)
+    return ok(
+        {
+            "usage_tier": budget.tier.name,
+            "read": _bucket_json(budget.read),
+            "write": _bucket_json(budget.write),
+            "grants": [],
+        }
+    )
+
+
+def _bucket_json(bucket: Bucket) -> Json:
+    return {"refill_rate": bucket.rate, "bucket_capacity": bucket.capacity}
+
+
+def get_endpoint_costs(venue: Venue, call: Call) -> Answer:
+    """GET /account/endpoint_costs: those that differ from the default."""
+    costs = [{"method": m, "path": p, "cost": LOW_COST} for m, p in ENDPOINT_COSTS]
+    return ok({"default_cost": DEFAULT_COST, "endpoint_costs": costs})
+
+
+def list_keys(venue: Venue, call: Call) -> Answer:
+    """GET /api_keys."""
+    own = [key for key in venue.keys.values() if key.account_id == call.account_id]
+    listed = [
+        {
+            "api_key_id": key.key_id,
+            "name": key.name,
+            "scopes": list(key.scopes),
+            "subaccount": key.subaccount,
+        }
+        for key in own
+    ]
+    return ok({"api_keys": listed, "api_key_region_expiration_ts": venue.region_expiration_s})

@@ -1,0 +1,153 @@
+"""Order entry, V2: create, cancel, cancel all.
+
+See: openapi.yaml 3.34.0, operations CreateOrderV2, CancelOrderV2, CancelAllOrders.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from base.simulator.engine import changes
+from base.simulator.engine.money import contracts, dollars, read_count, read_price
+from base.simulator.engine.orders import Order, OrderRequest, Prevention, Side, TimeInForce
+from base.simulator.engine.refusal import Refused
+from base.simulator.rest.call import MAX_SUBACCOUNT, Answer, BadBody, Call, ok
+from base.simulator.rest.shapes import Json
+from base.simulator.venue import Venue
+
+# A dot in the id was refused on the wire once, and FIX allows 64 characters.
+CLIENT_ID = re.compile(r"[A-Za-z0-9_:-]{1,64}")
+
+
+class CreateOrder(msgspec.Struct):
+    """CreateOrderV2Request. A JSON number for count or price does not decode."""
+
+    ticker: str
+    side: Side
+    count: str
+    price: str
+    time_in_force: TimeInForce
+    self_trade_prevention_type: Prevention
+    client_order_id: str | None = None
+    expiration_time: int | None = None  # Unix seconds
+    post_only: bool = False
+    reduce_only: bool = False
+    cancel_order_on_pause: bool = False
+    subaccount: int = 0
+    order_group_id: str | None = None
+    exchange_index: int | None = None
+
+
+def create(venue: Venue, call: Call) -> Answer:
+    """POST /portfolio/events/orders."""
+    request = to_request(call, call.decode(CreateOrder))
+    order = venue.exchange.submit(call.account_id, request, call.now_ms)
+    return Answer(201, created_json(venue, order, call.now_ms))
+
+
+def to_request(call: Call, body: CreateOrder) -> OrderRequest:
+    """Read the strings of a create body. Raises: BadBody, Refused."""
+    count, price = read_count(body.count), read_price(body.price)
+    if count is None:
+        raise BadBody("count must be a fixed-point string with at most 2 decimals")
+    if price is None:
+        raise BadBody("price must be a fixed-point dollar string")
+    check_client_id(body.client_order_id)
+    check_subaccount(call, body.subaccount)
+    return OrderRequest(
+        ticker=body.ticker,
+        side=body.side,
+        count=count,
+        price=price,
+        time_in_force=body.time_in_force,
+        prevention=body.self_trade_prevention_type,
+        client_order_id=body.client_order_id or None,
+        expiration_ms=body.expiration_time * 1000 if body.expiration_time else None,
+        post_only=body.post_only,
+        reduce_only=body.reduce_only,
+        cancel_on_pause=body.cancel_order_on_pause,
+        subaccount=body.subaccount,
+        order_group_id=body.order_group_id or None,
+        exchange_index=body.exchange_index,
+    )
+
+
+def check_client_id(client_order_id: str | None) -> None:
+    """Raise Refused for characters or a length that the exchange does not take."""
+    if client_order_id and not CLIENT_ID.fullmatch(client_order_id):
+        raise Refused(400, "invalid_parameters", "invalid parameters", "client_order_id")
+
+
+def check_subaccount(call: Call, subaccount: int) -> None:
+    """Raise Refused unless the key may act for this sub-account."""
+    locked = call.key.subaccount if call.key else None
+    if not 0 <= subaccount <= MAX_SUBACCOUNT:
+        raise Refused(400, "invalid_parameters", "invalid parameters", "subaccount")
+    if locked not in (None, subaccount):
+        raise Refused(403, "forbidden", "key is restricted to another subaccount")
+
+
+def created_json(venue: Venue, order: Order, now_ms: int) -> Json:
+    """Return a CreateOrderV2Response. For IOC ``remaining_count`` is final: 0 even after nothing."""
+    remaining = order.remaining
+    is_ioc = order.request.time_in_force is TimeInForce.IOC
+    if is_ioc and not venue.semantics.ioc_remaining_is_zero:
+        remaining = order.initial - order.filled
+    body: Json = {
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "fill_count": contracts(order.filled),
+        "remaining_count": contracts(remaining),
+        "ts_ms": now_ms,
+    }
+    return body | averages_json(order)
+
+
+def averages_json(order: Order) -> Json:
+    """Return average price and fee per contract; nothing without a fill."""
+    average = order.average_price
+    if average is None:
+        return {}
+    return {
+        "average_fill_price": dollars(average),
+        "average_fee_paid": f"{order.fees / order.filled:.4f}",
+    }
+
+
+def cancel(venue: Venue, call: Call) -> Answer:
+    """DELETE /portfolio/events/orders/{order_id}."""
+    order = find(venue, call, call.params["order_id"])
+    removed = venue.exchange.cancel(order, call.now_ms)
+    return ok(
+        {
+            "order_id": order.order_id,
+            "client_order_id": order.client_order_id,
+            "reduced_by": contracts(removed),
+            "ts_ms": call.now_ms,
+        }
+    )
+
+
+def find(venue: Venue, call: Call, order_id: str) -> Order:
+    """Find a resting order by the query's ticker or shard. Raises: Refused(404)."""
+    return changes.find_resting(
+        venue.exchange.state,
+        call.account_id,
+        order_id,
+        ticker=call.text("market_ticker"),
+        exchange_index=call.integer("exchange_index"),
+        subaccount=call.subaccount() or 0,
+    )
+
+
+def cancel_all(venue: Venue, call: Call) -> Answer:
+    """DELETE /portfolio/events/orders: all shards; without subaccount every sub-account."""
+    changes.cancel_all(venue.exchange.state, call.account_id, call.subaccount(), call.now_ms)
+    return Answer(204)
+
+
+def refuse_legacy(venue: Venue, call: Call) -> Answer:
+    """POST and DELETE /portfolio/orders*: gone."""
+    raise Refused(410, "deprecated_v1_order_endpoint", "deprecated v1 order endpoint")

@@ -1,0 +1,101 @@
+"""One running server: sockets, event loop, and the clock that drives venue and scenario."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import cast
+
+import uvicorn
+
+from base.simulator.application import Gateway
+from base.simulator.scenarios.stage import Scenario, Stage
+from base.simulator.venue import Venue
+from base.simulator.wires import Wires
+
+TICK_S = 0.02
+SHUTDOWN_S = 1
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to whoever started it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+class Running:
+    """Serve ``venue`` on ``listener`` and play ``scenario`` at ``speed``."""
+
+    def __init__(
+        self, venue: Venue, scenario: Scenario, listener: socket.socket, *, seed: int, speed: float
+    ) -> None:
+        self.venue = venue
+        semantics = venue.semantics
+        self.wires = Wires(semantics.ping_interval_s, semantics.pong_deadline_s)
+        self.gateway = Gateway(venue, self.wires, seed)
+        self.stage = Stage(venue, seed)
+        self._scenario = scenario
+        self._listener = listener
+        self._speed = speed
+        self._started_ms = venue.now_ms()
+        self._server = QuietServer(self._config())
+        scenario.open(self.stage)
+        venue.publish()
+        venue.reads.show_everything(venue.now_ms())
+
+    def _config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            self.gateway.app(),
+            http=self.wires.http_class(),
+            ws=self.wires.socket_class(),
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+
+    @property
+    def port(self) -> int:
+        """Return the port in use."""
+        return cast(int, self._listener.getsockname()[1])
+
+    @property
+    def is_accepting(self) -> bool:
+        """Say whether connections are accepted."""
+        return self._server.started
+
+    async def serve(self) -> None:
+        """Run until ``stop``."""
+        driver = asyncio.create_task(self._drive())
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            driver.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await driver
+
+    def stop(self) -> None:
+        """End soon: open connections are cut rather than waited for."""
+        self._server.should_exit = True
+        self.wires.reset_all()
+
+    async def _drive(self) -> None:
+        while True:
+            self.step()
+            await asyncio.sleep(TICK_S)
+
+    def step(self) -> None:
+        """Let time act on the engine and on the play."""
+        now_ms = self.venue.advance()
+        elapsed_s = (now_ms - self._started_ms) / 1000 * self._speed
+        self._scenario.play(self.stage, elapsed_s)
+        self.venue.publish()

@@ -1,0 +1,94 @@
+"""What a scenario may touch: the engine, the member, the time, and one seeded source of chance."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Protocol
+
+from base.simulator.engine.exchange import Exchange
+from base.simulator.engine.grid import GRIDS
+from base.simulator.engine.market import MarketSpec
+from base.simulator.engine.orders import OrderRequest, Side, TimeInForce
+from base.simulator.venue import MEMBER, Venue
+
+MAKER = "maker"  # rests on the book
+CROWD = "crowd"  # takes from it
+HOUR_MS = 3_600_000
+
+
+class Stage:
+    """One venue, dressed for a scenario."""
+
+    def __init__(self, venue: Venue, seed: int) -> None:
+        self.venue = venue
+        self.random = random.Random(seed)
+        self.opened_ms = venue.now_ms()
+        for account_id in (MAKER, CROWD):
+            self.exchange.open_house(account_id)
+
+    @property
+    def exchange(self) -> Exchange:
+        """Return the engine."""
+        return self.venue.exchange
+
+    def now_ms(self) -> int:
+        """Return the exchange's time."""
+        return self.venue.now_ms()
+
+    def list_market(
+        self,
+        ticker: str,
+        title: str,
+        *,
+        shard: int = 0,
+        grid: str = "linear_cent",
+        close_in_s: float = 6 * 3600,
+    ) -> None:
+        """List an open market that closes ``close_in_s`` seconds from now."""
+        spec = MarketSpec(
+            ticker=ticker,
+            title=title,
+            open_ms=self.opened_ms - HOUR_MS,
+            close_ms=self.opened_ms + round(close_in_s * 1000),
+            exchange_index=shard,
+            grid=GRIDS[grid],
+        )
+        self.exchange.add_market(spec, self.now_ms())
+
+    def give_cash(self, amount: str, *, shard: int) -> None:
+        """Bring dollars onto the member's shard."""
+        self.exchange.deposit(MEMBER, Decimal(amount), self.now_ms(), exchange_index=shard)
+
+    def give_position(self, ticker: str, count: str, entry: str) -> None:
+        """Let the member hold ``count`` (negative: NO), bought at ``entry`` of its own side."""
+        self.exchange.assign_position(MEMBER, ticker, Decimal(count), Decimal(entry), self.now_ms())
+
+    def take(self, ticker: str, side: Side, price: Decimal, count: Decimal) -> None:
+        """Let the crowd trade against the book, up to ``price``."""
+        request = OrderRequest(
+            ticker=ticker, side=side, price=price, count=count, time_in_force=TimeInForce.IOC
+        )
+        self.exchange.submit(CROWD, request, self.now_ms())
+
+
+class Scenario(Protocol):
+    """A play. ``open`` sets the stage; ``play`` performs what is due."""
+
+    def open(self, stage: Stage) -> None:
+        """List markets, give cash and positions, fill the books."""
+        ...
+
+    def play(self, stage: Stage, until_s: float) -> None:
+        """Perform, in order, everything up to ``until_s`` seconds of scenario time."""
+        ...
+
+
+class Empty:
+    """No markets and no cash: a test sets its own stage."""
+
+    def open(self, stage: Stage) -> None:
+        """Do nothing."""
+
+    def play(self, stage: Stage, until_s: float) -> None:
+        """Do nothing."""

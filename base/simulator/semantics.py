@@ -1,0 +1,61 @@
+"""What Kalshi does not document, as explicit choices.
+
+Every field is one open question of the exchange. The defaults are the likeliest answers;
+a fault simulation draws others, and a client has to be right under all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Semantics:
+    """One possible exchange. Durations in seconds, sizes in bytes."""
+
+    # Orders
+    dedupe: Literal["forever", "open_only"] = "forever"
+    repeat_answer: Literal[409, 201] = 409  # 201: the first order is returned once more
+    reduce_only: Literal["honoured", "ignored"] = "honoured"
+    reduce_only_excess: Literal["capped", "rejected"] = "capped"
+    reduce_only_nothing: Literal["cancelled", "rejected"] = "cancelled"
+    reduce_only_counts_resting: bool = False
+    ioc_remaining_is_zero: bool = True  # False: the answer shows what was not filled
+    ioc_while_paused: Literal["refused", "cancelled"] = "refused"
+    maker_prevention: Literal["cancel_resting", "cancel_incoming"] = "cancel_resting"
+    closed_market_status: int = 409
+    closed_market_code: str = "MARKET_INACTIVE"
+    cancel_while_inactive: bool = True
+    cancel_all_tail_s: float = 0.0  # documented as up to 60; 0 keeps tests short
+    cancel_all_tail_hits_ioc: bool = False
+
+    # Reads
+    read_lag_s: float = 0.2  # orders, fills, balance
+    position_lag_s: float | None = None  # None: as the other reads
+    timestamp_ahead_s: float = 0.0  # how far as_of_time claims more than reads hold
+    book_order: Literal["ascending", "descending"] = "ascending"
+    empty_book: Literal["arrays", "absent"] = "arrays"
+
+    # Signature
+    skew_window_s: float = 10.0
+
+    # Market end
+    close_clear_s: float = 1.0  # after close_time: the empty ticker and the empty snapshot
+
+    # WebSocket
+    ping_interval_s: float = 10.0
+    pong_deadline_s: float = 30.0
+    delete_last_market: Literal["keep_empty", "all"] = "keep_empty"
+    duplicate_subscribe_snapshot: bool = False
+    unknown_ticker_snapshot: bool = True
+    markets_per_subscription: int = 500_000
+    commands_per_s: int = 10_000
+    seq_on_unsequenced: bool = False
+    empty_side_price: Literal["sentinel", "blank"] = "sentinel"
+    ok_after_get_snapshot: bool = False
+    get_snapshot_consumes_seq: bool = True
+    shuffle_replies: bool = True
+    shuffle_window_s: float = 0.001
+    use_yes_price_default: bool = False
+    slow_consumer_bytes: int = 8 * 1024 * 1024
