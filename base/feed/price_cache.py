@@ -253,8 +253,12 @@ class Watch:
         target: Decimal | None,
         dwell_s: float = 0.0,
         least_updates: int = 1,
+        keep: bool = False,
     ) -> Sighting | None:
-        """Take what was seen of ``ticker`` since the last look; ``None``: nothing known, or not followed."""
+        """Take what was seen of ``ticker`` since the last look; ``None``: nothing known, or not followed.
+
+        With ``keep`` the extremes stay for the next look.
+        """
         cache = self._cache
         now_s = cache._clock.boot_s()
         with cache._lock:
@@ -271,4 +275,5 @@ class Watch:
                 confirmed_s=cache._confirmed_s(market.newest),
                 freshness=cache._judge(ticker, now_s),
                 rest=cache._rest.get(ticker),
+                keep=keep,
             )

@@ -164,8 +164,12 @@ class MarketWatch:
         confirmed_s: float,
         freshness: Freshness,
         rest: Quote | None,
+        keep: bool = False,
     ) -> Sighting | None:
-        """Say what was seen from ``side`` since the last look, and begin anew; ``None``: nothing yet."""
+        """Say what was seen from ``side`` since the last look; ``None``: nothing yet.
+
+        The next look begins anew unless ``keep``: then this one was only a glance.
+        """
         newest = self._newest
         if newest is None:
             return None
@@ -184,6 +188,8 @@ class MarketWatch:
             freshness=freshness,
             rest=None if rest is None else rest.seen_from(side),
         )
+        if keep:
+            return sighting
         self._pending = 0
         # The next look begins with the quote that stands now: it may be touched without any update.
         self._low_bid = self._high_bid = newest if newest.bid is not None else None

@@ -80,7 +80,7 @@ class ExchangeTime(Protocol):
     """The exchange's wall clock, measured against REST answers, never against the feed."""
 
     def exchange_ms(self, utc_ms: int) -> tuple[int, int] | None:
-        """The exchange's Unix milliseconds at our ``utc_ms`` and the error bound; ``None``: never measured."""
+        """The exchange's Unix milliseconds at our ``utc_ms``, and the error; ``None``: never measured."""
 
 
 # --- what the risk layer shows ----------------------------------------------------------------

@@ -163,7 +163,7 @@ def make_stop(rule: Rule, side: Side, count: Decimal, entry: Decimal | None, gri
     trigger = _highest(rule.stop, _percent_of(entry, rule.loss_percent, down=True))
     target = _lowest(rule.take_profit, _percent_of(entry, rule.gain_percent, down=False))
     lowest, highest = (grid.lowest, grid.highest) if grid else (ZERO, ONE)
-    if trigger is not None and not max(lowest, ZERO) <= trigger < ONE or trigger == ZERO:
+    if (trigger is not None and not max(lowest, ZERO) <= trigger < ONE) or trigger == ZERO:
         raise Impossible("can_never_fire")
     if target is not None and target > highest:
         if not rule.has_stop:

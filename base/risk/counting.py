@@ -1,0 +1,130 @@
+"""How much is held and how much an order filled, from sources that lag and repeat. Pure.
+
+Filled is the maximum over sources (answer, order read, sum of distinct fills), per order, never a
+sum of sources. Held is the newest of ``post_position``, fills, and a positions read whose
+``as_of`` is later than the last fill by the margin. See stops-and-exits.md, sections 1 and 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from base.model import ExitOrder, Fill, OrderReport, Side
+from base.units import ZERO
+
+AS_OF_MARGIN_MS = 5_000
+"""``user_data_timestamp`` is approximate: a read proves nothing nearer than this. Milliseconds."""
+
+
+class Holding:
+    """Signed contracts of one market and sub-account, positive YES."""
+
+    def __init__(self, signed: Decimal, as_of_ms: int | None):
+        self.signed = signed
+        self.last_fill_ms: int | None = None
+        self._basis_ms = as_of_ms
+        self._trades: set[str] = set()
+        self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
+
+    def has_seen(self, trade_id: str) -> bool:
+        """Whether the fill is counted already."""
+        return trade_id in self._trades
+
+    def add_fill(self, fill: Fill) -> bool:
+        """Take in a fill; ``False`` when it was known. A repeat or a late one never counts twice."""
+        if fill.trade_id in self._trades:
+            return False
+        self._trades.add(fill.trade_id)
+        is_newest = self.last_fill_ms is None or fill.ts_ms >= self.last_fill_ms
+        if fill.post_position is not None:
+            if is_newest:
+                self.signed = fill.post_position
+        elif self._basis_ms is None or fill.ts_ms > self._basis_ms:
+            self.signed += fill.signed_count
+        if is_newest:
+            self.last_fill_ms = fill.ts_ms
+            self._basis_ms = fill.ts_ms
+        self._zero_or_flip_reads.clear()
+        return True
+
+    def is_eligible(self, as_of_ms: int | None) -> bool:
+        """Whether a positions read of that moment may speak against what fills said."""
+        if as_of_ms is None:
+            return False
+        return self.last_fill_ms is None or as_of_ms > self.last_fill_ms + AS_OF_MARGIN_MS
+
+    def report(self, signed: Decimal, as_of_ms: int | None) -> bool:
+        """Take in a positions read; ``True`` when it changed what is held.
+
+        One read resizes. A zero or the other sign needs two eligible reads that agree and are of
+        different moments: one answer of an exchange in trouble proves nothing.
+        """
+        if not self.is_eligible(as_of_ms) or as_of_ms is None:
+            return False
+        keeps_side = signed * self.signed > ZERO
+        if signed == self.signed or keeps_side:
+            self._zero_or_flip_reads.clear()
+            changed = signed != self.signed
+            self.signed, self._basis_ms = signed, as_of_ms
+            return changed
+        reads = self._zero_or_flip_reads
+        if reads and reads[-1][1] != signed:
+            reads.clear()
+        if not reads or as_of_ms > reads[-1][0]:
+            reads.append((as_of_ms, signed))
+        if len(reads) < 2:
+            return False
+        reads.clear()
+        self.signed, self._basis_ms = signed, as_of_ms
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One order of an intent and what every source says of it. Owned by the monitor thread."""
+
+    number: int
+    order: ExitOrder
+    written_ms: int  # exchange time when it was journalled
+    sent_s: float | None = None  # boot clock, when it was handed to the executor
+    sent_ms: int | None = None  # exchange time then
+    order_id: str | None = None
+    answered: Decimal | None = None
+    answered_price: Decimal | None = None
+    answered_fee: Decimal | None = None  # dollars per contract
+    reported: Decimal | None = None
+    is_terminal: bool = False  # the exchange says nothing more will fill
+    absences: int = 0  # complete reads past the margin that did not show it
+    absent_as_of_ms: int | None = None
+    fills: dict[str, Fill] = field(default_factory=dict)
+
+    @property
+    def filled_by_fills(self) -> Decimal:
+        """Sum of the distinct fills known."""
+        return sum((abs(fill.signed_count) for fill in self.fills.values()), ZERO)
+
+    @property
+    def filled(self) -> Decimal:
+        """Contracts this order sold: the maximum over sources."""
+        return max(self.answered or ZERO, self.reported or ZERO, self.filled_by_fills)
+
+    def add_report(self, report: OrderReport) -> None:
+        """Take in what an order read or push says."""
+        self.order_id = report.order_id
+        self.reported = max(self.reported or ZERO, report.filled)
+        if report.status in ("canceled", "executed"):
+            self.is_terminal = True
+
+    def proceeds(self, side: Side) -> tuple[Decimal | None, Decimal | None]:
+        """Return ``(sum of price × count, fees)`` in dollars for what it sold; ``None``: not known."""
+        if self.filled == ZERO:
+            return ZERO, ZERO
+        fills = self.fills.values()
+        if self.filled_by_fills >= self.filled:
+            gross = sum((fill.price_for(side) * abs(fill.signed_count) for fill in fills), ZERO)
+            return gross, sum((fill.fee for fill in fills), ZERO)
+        if self.answered_price is None or self.answered is None or self.answered < self.filled:
+            return None, None
+        fee = None if self.answered_fee is None else self.answered_fee * self.answered
+        return self.answered_price * self.answered, fee

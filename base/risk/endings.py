@@ -1,0 +1,78 @@
+"""How a holding's epoch, or its exit, ends. Pure."""
+
+from __future__ import annotations
+
+from base.risk.exit_lifecycle import Event, State
+from base.risk.guard import Context, Guard
+from base.risk.valuation import exit_profit
+from base.units import ZERO
+
+
+def close(guard: Guard, ctx: Context) -> None:
+    """The exchange agrees that all of the intent is sold."""
+    intent = guard.intent
+    assert intent is not None
+    average, fees = intent.result(guard.side)
+    profit = exit_profit(guard.entry, average, intent.filled, fees if fees is not None else ZERO)
+    ended_s = intent.sold_s if intent.sold_s is not None else ctx.now.boot_s
+    guard.move(Event.CONFIRMED, ctx, filled=intent.filled)
+    guard.alarms.clear()
+    guard.line(
+        "CLOSED",
+        count=intent.filled,
+        price=average,
+        fee=fees,
+        profit=None if average is None or fees is None else profit,
+        reason=intent.reason,
+        intent=intent.id,
+        latency_ms=round((ended_s - intent.began_s) * 1000),
+    )
+
+
+def gone(guard: Guard, ctx: Context) -> None:
+    """Held is zero, or the other side, and nothing of ours did it."""
+    guard.reason = "external"
+    guard.move(Event.GONE, ctx)
+    guard.alarms.clear()
+    guard.line("EXTERNAL", count=guard.count, reason="flipped" if guard.has_flipped else "gone")
+
+
+def retire(guard: Guard, ctx: Context) -> None:
+    """The market's result is known: no exit exists any more."""
+    result = None if ctx.market is None else ctx.market.result
+    guard.reason = "settled"
+    guard.move(Event.SETTLED, ctx, result=result)
+    guard.alarms.clear()
+    guard.line("RETIRED", count=guard.count, reason="settled", result=result or "-")
+
+
+def flipped(guard: Guard, ctx: Context) -> None:
+    """The sign changed while the exit was open: a person decides, the alarm rings."""
+    assert guard.intent is not None
+    guard.move(Event.FLIP, ctx, signed=guard.holding.signed)
+    guard.line("FLIPPED", count=abs(guard.holding.signed), intent=guard.intent.id, reason="sign_changed")
+    guard.ring("flipped", ctx)
+
+
+def withdraw(guard: Guard, ctx: Context, why: str) -> None:
+    """End the intent; the epoch is ARMED again."""
+    intent = guard.intent
+    assert intent is not None and guard.stop is not None
+    guard.move(Event.UNTOUCHED, ctx, why=why)
+    guard.state, guard.intent, guard.reason = State.ARMED, None, why
+    for reason in ("stuck", "waiting", "no_bid", "blind_exit", "paced", "not_sent"):
+        guard.hush(reason)
+    guard.line("ARMED", count=guard.count, trigger=guard.stop.trigger, intent=intent.id, reason=why)
+
+
+def is_over(guard: Guard, ctx: Context) -> bool:
+    """End a standing exit whose market settled, whose holding is gone, or whose sign changed."""
+    if ctx.market is not None and ctx.market.status.is_settling:
+        retire(guard, ctx)
+    elif guard.has_flipped and guard.state is not State.FLIPPED:
+        flipped(guard, ctx)
+    elif guard.count == ZERO and not guard.has_flipped:
+        close(guard, ctx)
+    else:
+        return False
+    return True

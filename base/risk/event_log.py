@@ -1,0 +1,89 @@
+"""logs/stop_loss.log: one line per stop-loss event, for ``tail -F``. Its format is a contract.
+
+``2026-11-20T14:03:07.123Z EVENT ticker=… subaccount=… side=… key=value …``, UTC, no spaces in values.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TextIO
+
+from base.clock import Clock, utc_text
+from base.errors import ConfigError
+from base.risk.messages import Line
+
+EVENTS = frozenset({
+    "ARMED", "RESIZED", "TRIGGERED", "NO_BID", "SENT", "FILLED", "PARTIAL", "NO_FILL", "UNKNOWN", "FOUND",
+    "CONFIRMING", "CLOSED", "STUCK", "WAITING", "REFUSED", "FLIPPED", "RETIRED", "CANCELLED", "EXTERNAL",
+    "UNPROTECTED", "PROTECTED", "BLIND", "SEEING", "RECOVERED", "HALTED", "RESUMED", "ALARM",
+})  # fmt: skip
+LOUD = frozenset({"ALARM", "UNPROTECTED"})
+_COUNTS = frozenset({"count", "before", "left"})
+
+
+class EventLog:
+    """Appends events; never raises into the exit path: a full disk is counted, not suffered."""
+
+    def __init__(self, path: Path, clock: Clock, echo: TextIO | None = None):
+        self._clock = clock
+        self._echo = sys.stderr if echo is None else echo
+        self._lock = threading.Lock()  # the event-log lock: one line at a time
+        self._recent: deque[str] = deque(maxlen=200)
+        self.failures = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8", buffering=1)
+        except OSError as e:
+            raise ConfigError("paths.logs", f"cannot write {path}: {e.strerror}") from e
+
+    def write(self, line: Line) -> None:
+        """Append one line; loud ones also go to stderr."""
+        text = format_line(line, self._clock.utc_ms())
+        with self._lock:
+            self._recent.append(text)
+            try:
+                self._file.write(text + "\n")
+                if line.event in LOUD:
+                    self._echo.write(text + "\n")
+                    self._echo.flush()
+            except (OSError, ValueError):
+                self.failures += 1
+
+    def recent(self, count: int) -> list[str]:
+        """The newest lines, oldest first."""
+        with self._lock:
+            return list(self._recent)[-count:]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+
+def format_line(line: Line, utc_ms: int) -> str:
+    """Write one event as its line."""
+    if line.event not in EVENTS:
+        raise ValueError(f"{line.event} is not an event of the stop-loss log")
+    head = {
+        "ticker": line.key.ticker if line.key else None,
+        "subaccount": line.key.subaccount if line.key else None,
+        "side": line.side,
+    }
+    fields: Mapping[str, object] = {**head, **line.fields}
+    words = [f"{name}={_text(name, value)}" for name, value in fields.items()]
+    return " ".join([utc_text(utc_ms), line.event, *words])
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, Decimal):
+        return f"{value:.2f}" if name in _COUNTS else f"{value:.4f}"
+    # Titles and refusals come from outside: no control character, no space, may break a line or a field.
+    text = "".join(c if c.isprintable() and not c.isspace() else "_" for c in str(value))
+    return text.replace("=", ":") or "-"

@@ -1,0 +1,108 @@
+"""Sends exits. Its own threads and its own client, so that nothing else can delay one.
+
+An order is sent once; what became of it goes back to the monitor, which decides. Largest loss first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from base.clock import Clock
+from base.model import Accepted, NotSent, Outcome, Unanswered
+from base.risk.decide import FIRE_WITHIN_S
+from base.risk.messages import Answered, Message, Send, Sweep, Swept
+from base.risk.ports import OrderPort
+
+Submit = Callable[[Message], None]
+
+
+class ExitExecutor:
+    """A few threads that take the most urgent order from one queue."""
+
+    def __init__(self, orders: OrderPort, clock: Clock, threads: int = 4):
+        self._orders = orders
+        self._clock = clock
+        self._queue: queue.PriorityQueue[tuple[float, int, Send | None]] = queue.PriorityQueue()
+        self._number = itertools.count()
+        self._submit: Submit | None = None
+        self._threads = [
+            threading.Thread(target=self._run, name=f"exit-executor-{n + 1}", daemon=True)
+            for n in range(threads)
+        ]
+        self._sweepers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="order-sweep")
+
+    def start(self, submit: Submit) -> None:
+        """Start the threads; answers go to ``submit``."""
+        self._submit = submit
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float) -> list[str]:
+        """Let orders in flight finish; return the names of threads that would not end in time."""
+        deadline_s = self._clock.boot_s() + timeout_s
+        for _ in self._threads:
+            self._queue.put((float("inf"), next(self._number), None))
+        self._sweepers.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline_s - self._clock.boot_s()))
+        return [thread.name for thread in self._threads if thread.is_alive()]
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """The threads, for whoever watches over them."""
+        return tuple(self._threads)
+
+    def send(self, order: Send) -> None:
+        """Queue ``order``; the largest loss goes first."""
+        self._queue.put((-float(order.loss), next(self._number), order))
+
+    def sweep(self, work: Sweep) -> None:
+        """Cancel resting orders in parallel; the result goes to the monitor when all have answered."""
+        futures = [
+            (order_id, self._sweepers.submit(self._cancel, work, order_id)) for order_id in work.order_ids
+        ]
+
+        def report() -> None:
+            done = {order_id: future.result() for order_id, future in futures}
+            cancelled = tuple(order_id for order_id, is_gone in done.items() if is_gone)
+            failed = tuple(order_id for order_id, is_gone in done.items() if not is_gone)
+            self._tell(Swept(key=work.key, cancelled=cancelled, failed=failed))
+
+        threading.Thread(target=report, name="order-sweep-report", daemon=True).start()
+
+    def _cancel(self, work: Sweep, order_id: str) -> bool:
+        outcome = self._orders.cancel(order_id, work.key.ticker, work.exchange_index, work.key.subaccount)
+        return isinstance(outcome, Accepted)
+
+    def _run(self) -> None:
+        while (item := self._queue.get()[2]) is not None:
+            outcome = self._place(item)
+            self._tell(
+                Answered(
+                    key=item.key,
+                    intent_id=item.intent_id,
+                    attempt=item.attempt,
+                    outcome=outcome,
+                    answered_s=self._clock.boot_s(),
+                )
+            )
+
+    def _place(self, item: Send) -> Outcome:
+        """Send once. Evidence that has grown old while it queued sends nothing: decide anew."""
+        client_id = item.order.client_order_id
+        if self._clock.boot_s() - item.evidence_s > FIRE_WITHIN_S:
+            return NotSent(client_order_id=client_id, why="evidence_too_old")
+        try:
+            return self._orders.place_exit(item.order)
+        except Exception as e:
+            # The port promises not to raise. If it does, bytes may have left: only evidence can tell.
+            return Unanswered(client_order_id=client_id, why=f"failed_{type(e).__name__}")
+
+    def _tell(self, message: Message) -> None:
+        if self._submit is not None:
+            self._submit(message)

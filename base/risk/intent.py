@@ -1,0 +1,97 @@
+"""One decision to exit one holding, and the orders sent for it. Pure; owned by the monitor thread."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from base.model import Key, Quote, Side
+from base.risk.counting import Attempt
+from base.units import ZERO
+
+PERSON = frozenset({"RETRY", "FLATTEN"})
+"""Reasons that a person gave: no price has to be touched for them."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Intent:
+    """``quantity`` and ``floor`` are fixed at the trigger."""
+
+    id: str
+    reason: str
+    quantity: Decimal
+    level: Decimal  # trigger or target
+    floor: Decimal
+    evidence: Quote
+    began_s: float
+    began_ms: int
+    touched_s: float  # newest moment at which the level was known to be touched
+    attempts: list[Attempt] = field(default_factory=list)
+    tried: Decimal | None = None  # lowest price tried in this pass of the ladder
+    resend: Attempt | None = None  # proven absent or not sent: the same id and bytes go again
+    not_before_s: float = 0.0  # backoff after a request that did not leave or was held up
+    backoff_s: float = 0.0
+    read_again: frozenset[str] = frozenset()  # refusals that were answered by a re-read, once each
+    unlocked: bool = True  # False: a NO_BID that has not yet seen a bid that passes the filters
+    swept: bool = False  # our resting orders in the market were dealt with
+    sweep_until_s: float | None = None
+    position_until_s: float | None = None  # waiting this long for a positions read between rungs
+    sold_s: float | None = None
+    next_read_s: float = 0.0
+
+    @property
+    def is_take_profit(self) -> bool:
+        """Whether it takes a profit: it never becomes STUCK and gives way to a stop."""
+        return self.reason == "TAKE_PROFIT"
+
+    @property
+    def filled(self) -> Decimal:
+        """Contracts all its orders sold."""
+        return sum((attempt.filled for attempt in self.attempts), ZERO)
+
+    @property
+    def filled_by_fills(self) -> Decimal:
+        """Contracts sold by distinct fills alone: the count that proves an end."""
+        return sum((attempt.filled_by_fills for attempt in self.attempts), ZERO)
+
+    @property
+    def last(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    def left(self, held: Decimal) -> Decimal:
+        """Contracts still to sell: min(q − filled, held); ``held`` unsigned."""
+        return max(ZERO, min(self.quantity - self.filled, held))
+
+    def attempt_of(self, client_order_id: str | None, order_id: str | None) -> Attempt | None:
+        """The attempt that an order, fill or answer belongs to."""
+        for attempt in self.attempts:
+            if client_order_id is not None and attempt.order.client_order_id == client_order_id:
+                return attempt
+            if order_id is not None and attempt.order_id == order_id:
+                return attempt
+        return None
+
+    def result(self, side: Side) -> tuple[Decimal | None, Decimal | None]:
+        """Return ``(average price, fees)`` of what was sold; ``None`` where no source says."""
+        gross, fees = ZERO, ZERO
+        for attempt in self.attempts:
+            part, fee = attempt.proceeds(side)
+            if part is None or fee is None:
+                return None, None
+            gross, fees = gross + part, fees + fee
+        return (gross / self.filled if self.filled > ZERO else None), fees
+
+
+def client_order_id(account: str, key: Key, intent_id: str, attempt: int) -> str:
+    """Name one order: the same after a restart, never the same for two attempts, at most 64 characters."""
+    text = "\0".join((account, str(key.subaccount), key.ticker, intent_id, str(attempt)))
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sl-" + base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+def intent_id(random_bits: int, trigger_ms: int) -> str:
+    """Name one intent: 64 random bits and the time of the trigger."""
+    return f"{random_bits:016x}-{trigger_ms}"

@@ -1,0 +1,32 @@
+"""How often one market's exit may try. Pure: given ``now_s``. It waits, it never latches."""
+
+from __future__ import annotations
+
+from collections import deque
+
+WINDOW_S = 60.0
+MAX_NEW_IDS = 6
+MAX_REQUESTS = 12
+
+
+class Pace:
+    """At most 6 new order ids and 12 requests in any 60 s of one market."""
+
+    def __init__(self) -> None:
+        self._ids: deque[float] = deque(maxlen=MAX_NEW_IDS)
+        self._requests: deque[float] = deque(maxlen=MAX_REQUESTS)
+
+    def sent(self, now_s: float, *, is_new_id: bool) -> None:
+        """Note a request that leaves."""
+        self._requests.append(now_s)
+        if is_new_id:
+            self._ids.append(now_s)
+
+    def free_at_s(self, now_s: float, *, is_new_id: bool) -> float:
+        """The earliest time at which another request may leave: ``now_s`` if at once."""
+        waits = [now_s]
+        if len(self._requests) == MAX_REQUESTS:
+            waits.append(self._requests[0] + WINDOW_S)
+        if is_new_id and len(self._ids) == MAX_NEW_IDS:
+            waits.append(self._ids[0] + WINDOW_S)
+        return max(waits)

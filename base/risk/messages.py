@@ -1,0 +1,214 @@
+"""What reaches the stop-loss monitor, and what it asks others to do. Frozen; nothing else crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from base.model import (
+    AccountEvent,
+    ExitOrder,
+    Key,
+    Market,
+    OrderReport,
+    OrdersRead,
+    Outcome,
+    Position,
+    PositionsRead,
+    ShardStatus,
+    Side,
+)
+
+# --- in ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A hook claims that ``position`` was opened."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A hook claims that the holding is gone."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The executor's word on one attempt."""
+
+    key: Key
+    intent_id: str
+    attempt: int
+    outcome: Outcome
+    answered_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """Our resting orders in the market were cancelled, or could not be; an exit never waits longer."""
+
+    key: Key
+    cancelled: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestingSeen:
+    """A complete read of our resting orders in one market."""
+
+    key: Key
+    orders: tuple[OrderReport, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketsSeen:
+    """Markets read by REST."""
+
+    markets: Mapping[str, Market]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardsSeen:
+    """The exchange's status, per matching engine."""
+
+    shards: tuple[ShardStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFailed:
+    """A report could not be had. It changes no position."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonAsks:
+    """A person's word: ``retry`` or ``cancel``."""
+
+    key: Key
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The WebSocket connection came up or went down."""
+
+    is_up: bool
+
+
+Message = (
+    AccountEvent | Opened | Closed | Answered | Swept | RestingSeen | MarketsSeen | ShardsSeen
+    | ReadFailed | PersonAsks | Linked | PositionsRead | OrdersRead
+)  # fmt: skip
+
+
+# --- out --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of logs/stop_loss.log."""
+
+    event: str
+    key: Key | None
+    side: Side | None
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of the journal, written before anything it stands for is done."""
+
+    table: str  # intents | attempts | outcomes | transitions
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """One exit order to send once. Its evidence may be at most 2 s old when the first byte leaves."""
+
+    key: Key
+    intent_id: str
+    attempt: int
+    order: ExitOrder
+    evidence_s: float  # inf for a person's order
+    loss: Decimal  # dollars at stake: the largest goes first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Cancel these resting orders of ours in parallel."""
+
+    key: Key
+    exchange_index: int
+    order_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPositions:
+    """Read the positions of a sub-account."""
+
+    subaccount: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOrders:
+    """Read every order and fill of one market since ``since_ms``."""
+
+    key: Key
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResting:
+    """List our resting orders in one market, not before ``at_s`` (boot clock)."""
+
+    key: Key
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMarket:
+    """Read the market and the exchange's status."""
+
+    ticker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPrice:
+    """Read the book of ``ticker`` by REST."""
+
+    ticker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFeed:
+    """Ask the feed for a snapshot of ``ticker``."""
+
+    ticker: str
+
+
+ReadRequest = ReadPositions | ReadOrders | ReadResting | ReadMarket
+Effect = Line | Row | Send | Sweep | ReadRequest | ConfirmPrice | ProbeFeed
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Effects of one round of the monitor, in order. Owned by the monitor thread."""
+
+    effects: list[Effect] = field(default_factory=list)
+
+    def put(self, effect: Effect) -> None:
+        """Append one effect."""
+        self.effects.append(effect)
+
+    def take(self) -> list[Effect]:
+        """Return all effects and begin anew."""
+        taken, self.effects = self.effects, []
+        return taken

@@ -1,0 +1,165 @@
+"""Makes our picture agree with the exchange's reports: positions, orders, fills, market status.
+
+The report wins. A read that failed or is incomplete is told as failed and changes nothing.
+Reads run in a few threads of their own; the same read is never under way twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+
+from base.clock import Clock
+from base.errors import MonitorError
+from base.risk.messages import (
+    MarketsSeen,
+    Message,
+    ReadFailed,
+    ReadMarket,
+    ReadOrders,
+    ReadPositions,
+    ReadRequest,
+    ReadResting,
+    RestingSeen,
+    ShardsSeen,
+)
+from base.risk.ports import AccountPort
+
+EXITING_EVERY_S = 5.0
+QUIET_EVERY_S = 30.0
+TICK_S = 0.1
+_log = logging.getLogger(__name__)
+
+
+class Reconciler(threading.Thread):
+    """Reads on request and on a schedule: every 5 s while an exit is open, else every 30 s."""
+
+    def __init__(
+        self,
+        account: AccountPort,
+        clock: Clock,
+        *,
+        subaccounts: Collection[int],
+        submit: Callable[[Message], None],
+    ):
+        super().__init__(name="reconciler", daemon=True)
+        self._account = account
+        self._clock = clock
+        self._subaccounts = tuple(subaccounts)
+        self._submit = submit
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="report-read")
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()  # the read-schedule lock
+        # Guarded by _lock:
+        self._under_way: set[object] = set()
+        self._again: set[ReadRequest] = set()
+        self._later: list[tuple[float, ReadRequest]] = []
+        # Replaced whole by the monitor thread, read by this one:
+        self.held: frozenset[str] = frozenset()
+        self.exits_open = 0
+
+    def request(self, what: ReadRequest) -> None:
+        """Read soon. One already under way is followed by another: its answer may be too old."""
+        with self._lock:
+            if isinstance(what, ReadResting) and what.at_s > self._clock.boot_s():
+                self._later.append((what.at_s, what))
+                return
+        self._begin(what)
+
+    def run_once(self) -> None:
+        """Read positions, exchange status and held markets now, on the caller's thread. For the start."""
+        self._read_shards()
+        for subaccount in self._subaccounts:
+            self._read(ReadPositions(subaccount))
+
+    def run(self) -> None:
+        """Keep the schedule until stopped."""
+        next_s = self._clock.boot_s() + QUIET_EVERY_S
+        last_s = self._clock.boot_s()
+        while not self._stopping.wait(TICK_S):
+            now_s = self._clock.boot_s()
+            with self._lock:
+                due = [what for at_s, what in self._later if at_s <= now_s]
+                self._later = [(at_s, what) for at_s, what in self._later if at_s > now_s]
+            for what in due:
+                self._begin(what)
+            period_s = EXITING_EVERY_S if self.exits_open else QUIET_EVERY_S
+            if now_s >= min(next_s, last_s + period_s):
+                last_s, next_s = now_s, now_s + period_s
+                self._sweep()
+
+    def stop(self, timeout_s: float) -> None:
+        """End; reads under way are abandoned: they change nothing."""
+        self._stopping.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self.ident is not None:
+            self.join(timeout_s)
+
+    def _sweep(self) -> None:
+        for subaccount in self._subaccounts:
+            self._begin(ReadPositions(subaccount))
+        self._pool_do("status", self._read_shards)
+        for ticker in sorted(self.held):
+            self._begin(ReadMarket(ticker))
+
+    def _begin(self, what: ReadRequest) -> None:
+        with self._lock:
+            if what in self._under_way:
+                self._again.add(what)
+                return
+        self._pool_do(what, lambda: self._read(what))
+
+    def _pool_do(self, name: object, work: Callable[[], None]) -> None:
+        with self._lock:
+            if name in self._under_way or self._stopping.is_set():
+                return
+            self._under_way.add(name)
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._under_way.discard(name)
+                    is_wanted_again = name in self._again
+                    self._again.discard(name)
+                if is_wanted_again:
+                    self._pool_do(name, work)
+
+        try:
+            self._pool.submit(run)
+        except RuntimeError:  # shut down meanwhile
+            with self._lock:
+                self._under_way.discard(name)
+
+    def _read_shards(self) -> None:
+        try:
+            self._submit(ShardsSeen(shards=self._account.shards()))
+        except MonitorError as e:
+            self._failed("exchange_status", e)
+
+    def _read(self, what: ReadRequest) -> None:
+        try:
+            self._submit(self._answer(what))
+            if isinstance(what, ReadMarket):
+                self._read_shards()
+        except MonitorError as e:
+            self._failed(type(what).__name__, e)
+
+    def _answer(self, what: ReadRequest) -> Message:
+        match what:
+            case ReadPositions(subaccount):
+                return self._account.positions(subaccount)
+            case ReadOrders(key, since_ms):
+                return self._account.orders_and_fills(key.ticker, key.subaccount, since_ms)
+            case ReadResting(key, _):
+                orders = self._account.resting_orders(key.ticker, key.subaccount)
+                return RestingSeen(key=key, orders=orders)
+            case ReadMarket(ticker):
+                return MarketsSeen(markets=self._account.markets([ticker]))
+
+    def _failed(self, what: str, error: MonitorError) -> None:
+        _log.warning("read_failed what=%s why=%s", what, error)
+        self._submit(ReadFailed(what=what, why=str(error)))

@@ -1,0 +1,200 @@
+"""From the decision to leave to an order on its way. Pure.
+
+One attempt in flight per market; each is journalled before it leaves; the next one only when the
+last is answered or settled by evidence. See stops-and-exits.md, section 5.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from base.model import ExitOrder, Quote
+from base.risk import endings, journal_rows, readiness
+from base.risk.counting import Attempt
+from base.risk.decide import Exit, decide
+from base.risk.exit_lifecycle import Event, State
+from base.risk.guard import Context, Guard
+from base.risk.intent import PERSON, Intent, client_order_id, intent_id
+from base.risk.ladder import floor_of, rungs
+from base.risk.messages import Send
+from base.units import ZERO, PriceGrid
+
+
+def begin(
+    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float, level: Decimal | None = None
+) -> None:
+    """Make the intent: quantity and floor are fixed now. Then try to send at once."""
+    assert guard.stop is not None and ctx.market is not None
+    grid = ctx.market.grid_of(guard.side)
+    trigger = level if reason == "TAKE_PROFIT" else guard.stop.trigger
+    trigger = trigger if trigger is not None else level if level is not None else grid.lowest
+    floor = trigger if reason == "TAKE_PROFIT" else floor_of(trigger, ctx.settings.max_slippage, grid)
+    if not ctx.is_live:
+        _would_execute(guard, trigger, evidence, floor)
+        return
+    intent = guard.intent = Intent(
+        id=intent_id(ctx.new_bits(), ctx.now.exchange_ms),
+        reason=reason,
+        quantity=guard.count,
+        level=trigger,
+        floor=floor,
+        evidence=evidence,
+        began_s=ctx.now.boot_s,
+        began_ms=ctx.now.exchange_ms,
+        touched_s=touched_s,
+        unlocked=reason != "NO_BID",
+    )
+    journal_rows.intent(guard, intent, ctx)
+    guard.reason = reason
+    guard.move(Event.TRIGGER, ctx, evidence=evidence)
+    guard.line(
+        "TRIGGERED", count=intent.quantity, trigger=trigger, bid=evidence.bid, floor=floor,
+        reason=reason, intent=intent.id,
+    )  # fmt: skip
+    if reason == "NO_BID":
+        guard.line("NO_BID", count=intent.quantity, trigger=trigger, ask=evidence.ask, intent=intent.id)
+        guard.ring("no_bid", ctx)
+    press(guard, ctx)
+
+
+def _would_execute(guard: Guard, trigger: Decimal, evidence: Quote, floor: Decimal) -> None:
+    """Orders are not enabled: say once per touch what would have been done."""
+    guard.reason = "would_execute"
+    if not guard.would_have_fired:
+        guard.would_have_fired = True
+        guard.line(
+            "TRIGGERED", count=guard.count, trigger=trigger, bid=evidence.bid, floor=floor,
+            reason="would_execute", intent="-",
+        )  # fmt: skip
+
+
+def press(guard: Guard, ctx: Context) -> None:
+    """TRIGGERED: send the next order if everything allows it now; otherwise say what must happen first."""
+    intent = guard.intent
+    assert intent is not None
+    if endings.is_over(guard, ctx) or readiness.is_halted(guard, ctx):
+        return
+    if not readiness.may_send_now(guard, ctx, intent):
+        return
+    if not readiness.is_decided(guard, ctx, intent) or _is_overtaken(guard, ctx, intent):
+        return
+    assert ctx.market is not None and ctx.seen is not None
+    grid = ctx.market.grid_of(guard.side)
+    left = intent.left(guard.count)
+    if left == ZERO:
+        return  # the end is proven by fills or two reads; the reconciler is reading
+    resend = _resend_if_it_fits(intent, left, grid)
+    price = resend.order.price if resend is not None else _next_price(ctx, intent, left, grid)
+    if price is None:
+        _no_room(guard, ctx, intent)
+        return
+    if not readiness.is_paced(guard, ctx, is_new_id=resend is None):
+        return
+    if resend is None and not readiness.has_swept(guard, ctx, intent):
+        return
+    attempt = resend or _new_attempt(guard, ctx, intent, left, price)
+    _send(guard, ctx, intent, attempt, is_new=resend is None)
+
+
+def restart_ladder(guard: Guard) -> None:
+    """Begin again at rung 1, at once."""
+    intent = guard.intent
+    assert intent is not None
+    intent.tried, intent.not_before_s, intent.backoff_s = None, 0.0, 0.0
+    intent.read_again = frozenset()
+    guard.hush("stuck")
+
+
+# --- what may stand in the way, in the order in which it is asked ----------------------------------
+
+
+def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
+    """A stop takes the market's exit over from a take profit, with its own floor and a new intent."""
+    assert ctx.seen is not None and guard.stop is not None and ctx.market is not None
+    if not intent.is_take_profit or guard.state is not State.TRIGGERED:
+        return False
+    decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
+    if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":
+        return False
+    endings.withdraw(guard, ctx, "stop_overtakes")
+    begin(guard, ctx, decision.reason, decision.evidence, ctx.seen.confirmed_s, decision.level)
+    return True
+
+
+def _next_price(ctx: Context, intent: Intent, left: Decimal, grid: PriceGrid) -> Decimal | None:
+    """The next rung of the ladder under what was tried; ``None``: no bid inside the floor, or it ended."""
+    assert ctx.seen is not None
+    if not intent.unlocked:
+        return None  # a NO_BID sells nothing before a bid has passed the filters
+    for price in rungs(ctx.seen.quote, left, intent.floor, readiness.last_floor(ctx, intent), grid):
+        if intent.tried is None or price < intent.tried:
+            return price
+    return None
+
+
+def _resend_if_it_fits(intent: Intent, left: Decimal, grid: PriceGrid) -> Attempt | None:
+    """The same id and bytes go again, unless grid or holding no longer fit: then a new id."""
+    attempt = intent.resend
+    if attempt is None:
+        return None
+    if attempt.order.count <= left and grid.contains(attempt.order.price):
+        return attempt
+    intent.resend = None
+    return None
+
+
+def _no_room(guard: Guard, ctx: Context, intent: Intent) -> None:
+    if intent.is_take_profit:
+        endings.withdraw(guard, ctx, "missed")
+        return
+    guard.reason = "no_bid_inside_floor" if intent.tried is None else "ladder_ended"
+    guard.move(Event.NO_ROOM, ctx, why=guard.reason)
+    guard.line(
+        "STUCK", count=intent.left(guard.count), floor=intent.floor,
+        bid=ctx.seen.quote.bid if ctx.seen else None, intent=intent.id, reason=guard.reason,
+    )  # fmt: skip
+    guard.ring("stuck", ctx)
+    guard.wake_at(ctx.now.boot_s + 0.2)
+
+
+# --- sending -------------------------------------------------------------------------------------
+
+
+def _new_attempt(guard: Guard, ctx: Context, intent: Intent, left: Decimal, price: Decimal) -> Attempt:
+    assert ctx.market is not None
+    number = len(intent.attempts) + 1
+    order = ExitOrder(
+        client_order_id=client_order_id(ctx.account, guard.key, intent.id, number),
+        ticker=guard.key.ticker,
+        subaccount=guard.key.subaccount,
+        exchange_index=ctx.market.exchange_index,
+        side=guard.side,
+        count=left,
+        price=price,
+    )
+    attempt = Attempt(number=number, order=order, written_ms=ctx.now.exchange_ms)
+    intent.attempts.append(attempt)
+    return attempt
+
+
+def _send(guard: Guard, ctx: Context, intent: Intent, attempt: Attempt, *, is_new: bool) -> None:
+    """Journal the attempt, then hand it over. The outbox keeps this order."""
+    order = attempt.order
+    if is_new:
+        journal_rows.attempt(guard, intent, attempt)
+    attempt.sent_s, attempt.sent_ms = ctx.now.boot_s, ctx.now.exchange_ms
+    intent.resend, intent.tried = None, order.price
+    guard.pace.sent(ctx.now.boot_s, is_new_id=is_new)
+    guard.move(Event.SEND, ctx, price=order.price, count=order.count)
+    entry, bid = guard.entry or ZERO, (ctx.seen.quote.bid if ctx.seen else None) or ZERO
+    guard.put(
+        Send(
+            key=guard.key, intent_id=intent.id, attempt=attempt.number, order=order,
+            evidence_s=float("inf") if intent.reason in PERSON else intent.touched_s,
+            loss=(entry - bid) * order.count,
+        )
+    )  # fmt: skip
+    guard.line(
+        "SENT", count=order.count, price=order.price, floor=intent.floor, intent=intent.id,
+        attempt=attempt.number,
+    )  # fmt: skip

@@ -1,0 +1,206 @@
+"""What the exchange's reports mean for a holding and its exit: fills, orders, positions. Pure.
+
+A report wins over what we believed; a failed, empty or lagging one proves nothing. A lost answer
+is settled, in this order, by our id in a pushed fill or order, by the order list and fills, and by
+proof of absence. See stops-and-exits.md, sections 1 and 5.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from base.model import Fill, OrderReport, OrdersRead, Position
+from base.risk import answers, endings
+from base.risk.arming import check_claims, remake
+from base.risk.counting import AS_OF_MARGIN_MS, Attempt
+from base.risk.exit_lifecycle import Event, State
+from base.risk.guard import Context, Guard
+from base.risk.messages import ReadOrders, ReadPositions, Sweep
+from base.units import ZERO
+
+READ_EVERY_S = 1.0
+UNRESOLVED_S = 10.0
+CREATED_MARGIN_MS = 5_000
+"""An order created this much before its attempt was written is somebody else's (clock error allowed for)."""
+ABSENCES_NEEDED = 2
+
+
+def settle(guard: Guard, ctx: Context) -> None:
+    """UNKNOWN: keep asking until evidence says what became of the attempt."""
+    intent = guard.intent
+    assert intent is not None and intent.last is not None
+    attempt = intent.last
+    if ctx.market is not None and ctx.market.status.is_settling:
+        endings.retire(guard, ctx)
+        return
+    if _resolve_found(guard, ctx, attempt):
+        return
+    since_s = attempt.sent_s if attempt.sent_s is not None else intent.began_s
+    if ctx.now.boot_s - since_s > 3.0:
+        guard.ring("unknown", ctx)
+    if ctx.now.boot_s >= intent.next_read_s:
+        intent.next_read_s = ctx.now.boot_s + READ_EVERY_S
+        guard.put(ReadOrders(guard.key, attempt.written_ms - CREATED_MARGIN_MS))
+    guard.wake_at(intent.next_read_s)
+
+
+def confirm_end(guard: Guard, ctx: Context) -> None:
+    """CONFIRMING: closed once the exchange agrees that nothing is left; keep asking until then."""
+    intent = guard.intent
+    assert intent is not None
+    if ctx.market is not None and ctx.market.status.is_settling:
+        endings.retire(guard, ctx)
+        return
+    if guard.has_flipped:
+        endings.flipped(guard, ctx)
+        return
+    if guard.count == ZERO or intent.filled_by_fills >= intent.quantity:
+        endings.close(guard, ctx)
+        return
+    waited_s = ctx.now.boot_s - (intent.sold_s if intent.sold_s is not None else ctx.now.boot_s)
+    if waited_s > UNRESOLVED_S:
+        guard.ring("unconfirmed_end", ctx)
+    if ctx.now.boot_s >= intent.next_read_s:
+        # The fills usually arrive by themselves within milliseconds: ask only when they did not.
+        if waited_s > 0:
+            guard.put(ReadOrders(guard.key, intent.began_ms - CREATED_MARGIN_MS))
+            guard.put(ReadPositions(guard.key.subaccount))
+        intent.next_read_s = ctx.now.boot_s + READ_EVERY_S
+    guard.wake_at(intent.next_read_s)
+
+
+def absorb_fill(guard: Guard, ctx: Context, fill: Fill) -> None:
+    """Take in one fill of this key, from whichever source, once."""
+    attempt = _attempt_of(guard, fill.client_order_id, fill.order_id)
+    if attempt is not None:
+        attempt.order_id = attempt.order_id or fill.order_id
+        attempt.fills[fill.trade_id] = fill
+    before = guard.holding.signed
+    if not guard.holding.add_fill(fill):
+        return
+    guard.claimed_s = None
+    if attempt is None:
+        _external_fill(guard, ctx, fill, before)
+
+
+def absorb_order(guard: Guard, ctx: Context, report: OrderReport) -> None:
+    """Take in one order of this market: an attempt of ours, or a resting order to remember."""
+    attempt = _attempt_of(guard, report.client_order_id, report.order_id)
+    if attempt is None:
+        if report.status == "resting" and report.remaining > ZERO:
+            guard.resting[report.order_id] = report
+        else:
+            guard.resting.pop(report.order_id, None)
+        return
+    if report.created_ms is not None and report.created_ms < attempt.written_ms - CREATED_MARGIN_MS:
+        return  # an older order under our id: not this attempt's doing
+    attempt.add_report(report)
+    if report.status == "resting" and report.remaining > ZERO and ctx.market is not None:
+        guard.put(
+            Sweep(key=guard.key, exchange_index=ctx.market.exchange_index, order_ids=(report.order_id,))
+        )
+        guard.ring("order_rests", ctx)
+
+
+def absorb_orders_read(guard: Guard, ctx: Context, read: OrdersRead) -> None:
+    """Take in a complete read of orders and fills; what it does not show may prove absence."""
+    for report in read.orders:
+        absorb_order(guard, ctx, report)
+    for fill in read.fills:
+        absorb_fill(guard, ctx, fill)
+    intent = guard.intent
+    if intent is None or intent.last is None or guard.state is not State.UNKNOWN:
+        return
+    attempt = intent.last
+    is_shown = attempt.order_id is not None or any(
+        report.client_order_id == attempt.order.client_order_id for report in read.orders
+    )
+    if is_shown or not _proves_absence(attempt, read.as_of_ms):
+        return
+    attempt.absences += 1
+    attempt.absent_as_of_ms = read.as_of_ms
+    if attempt.absences >= ABSENCES_NEEDED:
+        attempt.absences = 0
+        intent.resend = attempt
+        guard.hush("unknown")
+        guard.move(Event.ABSENT, ctx, as_of_ms=read.as_of_ms)
+        guard.line("FOUND", intent=intent.id, attempt=attempt.number, reason="absent", count=ZERO)
+
+
+def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_ms: int | None) -> None:
+    """Take in what a positions read says of this key; ``None``: it is not listed."""
+    check_claims(guard, ctx, listed is not None, as_of_ms)
+    if guard.is_over:
+        return
+    before = guard.holding.signed
+    signed = listed.signed if listed is not None else ZERO
+    is_change = guard.holding.report(signed, as_of_ms)
+    if guard.intent is not None:
+        guard.intent.position_until_s = None
+    if guard.is_exiting:
+        return  # the count is what the exit needs; the rest waits for its end
+    if listed is not None and listed.signed == guard.holding.signed and listed.entry is not None:
+        is_change = is_change or guard.entry is None
+        guard.entry = listed.entry if is_change else guard.entry
+    if is_change:
+        _resized(guard, ctx, before, "external")
+
+
+def _attempt_of(guard: Guard, client_id: str | None, order_id: str | None) -> Attempt | None:
+    return None if guard.intent is None else guard.intent.attempt_of(client_id, order_id)
+
+
+def _external_fill(guard: Guard, ctx: Context, fill: Fill, before: Decimal) -> None:
+    """A trade that is not the exit's: the user or the strategy. Absorbed, flagged, protected."""
+    guard.line("EXTERNAL", count=fill.signed_count, price=fill.price_for(guard.side), order=fill.order_id)
+    after = guard.holding.signed
+    if not guard.is_exiting and abs(after) > abs(before) and after * before > ZERO:
+        guard.entry = _average(guard.entry, abs(before), fill.price_for(guard.side), abs(after) - abs(before))
+    if guard.is_exiting:
+        return
+    if after != before:
+        _resized(guard, ctx, before, "fill")
+
+
+def _average(entry: Decimal | None, count: Decimal, price: Decimal, added: Decimal) -> Decimal | None:
+    return None if entry is None else (entry * count + price * added) / (count + added)
+
+
+def _resized(guard: Guard, ctx: Context, before: Decimal, why: str) -> None:
+    """Held changed without an exit: remake the stop, or end the epoch when it is gone or turned over."""
+    if guard.count == ZERO:
+        endings.gone(guard, ctx)
+        return
+    if guard.holding.signed == before:
+        return
+    guard.move(Event.RESIZED, ctx, before=before)
+    remake(guard, ctx)
+    trigger = guard.stop.trigger if guard.stop else None
+    guard.line(
+        "RESIZED", count=guard.count, before=abs(before), entry=guard.entry, trigger=trigger, reason=why
+    )
+
+
+def _resolve_found(guard: Guard, ctx: Context, attempt: Attempt) -> bool:
+    """Whether evidence settles the attempt: it exists and nothing more of it will fill."""
+    if attempt.order_id is None:
+        return False
+    is_all = attempt.filled >= attempt.order.count
+    if not (attempt.is_terminal or is_all):
+        return False
+    assert guard.intent is not None
+    guard.hush("unknown")
+    guard.hush("order_rests")
+    guard.line(
+        "FOUND", intent=guard.intent.id, attempt=attempt.number, count=attempt.filled, order=attempt.order_id
+    )
+    answers.after_count(guard, ctx, attempt)
+    return True
+
+
+def _proves_absence(attempt: Attempt, as_of_ms: int | None) -> bool:
+    """Whether a complete read of that moment would have shown the order, and is newer than the last such."""
+    sent_ms = attempt.sent_ms if attempt.sent_ms is not None else attempt.written_ms
+    if as_of_ms is None or as_of_ms <= sent_ms + AS_OF_MARGIN_MS:
+        return False
+    return attempt.absent_as_of_ms is None or as_of_ms > attempt.absent_as_of_ms

@@ -1,0 +1,265 @@
+"""The stop-loss monitor: the only thread that reads or writes stop and exit state.
+
+Others send it frozen messages; it reads quotes from the price cache. A change wakes it, and it
+sweeps every ``check_interval_s`` for what no wake-up tells: staleness, the clock, a missed call.
+Each round: take messages, look, decide, journal, then act, in this order.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+from collections.abc import Callable, Collection
+
+from base.clock import Clock
+from base.feed.freshness import Freshness
+from base.feed.price_cache import PriceCache
+from base.feed.watch import Sighting
+from base.model import Key, Position
+from base.risk.decide import Moment
+from base.risk.event_log import EventLog
+from base.risk.exit_executor import ExitExecutor
+from base.risk.guard import Guard
+from base.risk.guards import Guards, Terms
+from base.risk.journal import Journal
+from base.risk.messages import (
+    Closed,
+    ConfirmPrice,
+    Effect,
+    Line,
+    Message,
+    Opened,
+    PersonAsks,
+    ProbeFeed,
+    Row,
+    Send,
+    Sweep,
+)
+from base.risk.ports import ExchangeTime, FeedPort, MonitorView, RefresherPort
+from base.risk.reconciler import Reconciler
+from base.risk.rules import StopSettings
+from base.risk.views import Tally, monitor_view, position_view
+
+VIEW_EVERY_S = 0.5
+_log = logging.getLogger(__name__)
+
+
+class StopLossMonitor(threading.Thread):
+    """Apply messages and prices one round at a time until stopped."""
+
+    def __init__(
+        self,
+        settings: StopSettings,
+        *,
+        cache: PriceCache,
+        feed: FeedPort,
+        refresher: RefresherPort,
+        executor: ExitExecutor,
+        reconciler: Reconciler,
+        journal: Journal,
+        events: EventLog,
+        clock: Clock,
+        exchange_time: ExchangeTime,
+        account: str,
+        is_live: bool,
+        subaccounts: Collection[int] = (0,),
+        crashed: Callable[[str, BaseException], None] | None = None,
+    ):
+        super().__init__(name="stop-loss", daemon=True)
+        self._settings = settings
+        self._cache = cache
+        self._feed = feed
+        self._refresher = refresher
+        self._executor = executor
+        self._reconciler = reconciler
+        self._journal = journal
+        self._events = events
+        self._clock = clock
+        self._exchange_time = exchange_time
+        self._crashed = crashed
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._watch = cache.watch(self._wake.set)
+        # Owned by this thread:
+        self._guards = Guards(
+            Terms(
+                settings=settings,
+                account=account,
+                is_live=is_live,
+                subaccounts=frozenset(subaccounts),
+                new_bits=lambda: secrets.randbits(64),
+                armed_before=journal.armed_before(),
+            )
+        )
+        self._held: frozenset[str] = frozenset()
+        self._tally = Tally()
+        self._next_sweep_s = 0.0
+        self._next_view_s = 0.0
+        # Replaced whole by this thread, read by others:
+        self._view = MonitorView()
+        self._latched: frozenset[Key] = frozenset()
+
+    # --- called from other threads --------------------------------------------------------------
+
+    def submit(self, message: Message) -> None:
+        """Tell the monitor something. Fills, reports and answers are never merged or dropped."""
+        self._inbox.put(message)
+        self._wake.set()
+
+    def opened(self, position: Position) -> None:
+        """Hook: a position was opened. It is subscribed and armed at once."""
+        self.submit(Opened(position=position))
+
+    def closed(self, ticker: str, subaccount: int = 0) -> None:
+        """Hook: a position was closed. It is released once the exchange agrees."""
+        self.submit(Closed(key=Key(subaccount, ticker)))
+
+    def retry(self, ticker: str, subaccount: int = 0) -> None:
+        """A person confirms an unarmed stop that would fire now, or tries a stuck exit again."""
+        self.submit(PersonAsks(key=Key(subaccount, ticker), command="retry"))
+
+    def view(self) -> MonitorView:
+        """What is known now, at most half a second old."""
+        return self._view
+
+    def is_latched(self, key: Key) -> bool:
+        """Whether entries in this market must wait for an exit or its cool-down."""
+        return key in self._latched
+
+    def stop(self, timeout_s: float) -> None:
+        """End after the round under way."""
+        self._stopping.set()
+        self._wake.set()
+        if self.ident is not None:
+            self.join(timeout_s)
+
+    # --- this thread ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Go round until stopped; a crash is reported, never swallowed."""
+        try:
+            while not self._stopping.is_set():
+                self._wake.wait(self._pause_s())
+                self._wake.clear()
+                self._round()
+        except Exception as e:
+            _log.exception("the stop-loss monitor crashed")
+            if self._crashed is None:
+                raise
+            self._crashed(self.name, e)
+
+    def _pause_s(self) -> float:
+        due = [guard.due_s for guard in self._guards.by_key.values() if guard.due_s is not None]
+        next_s = min([self._next_sweep_s, self._next_view_s, *due])
+        return max(0.0, next_s - self._clock.boot_s())
+
+    def _round(self) -> None:
+        # As many messages as wait now: a flood of them must not keep prices from being looked at.
+        for _ in range(self._inbox.qsize()):
+            self._guards.take(self._inbox.get(), self._look, self._moment())
+        # What the messages asked for leaves before the looking begins: an order first of all.
+        self._flush()
+        for key in self._keys_to_step():
+            self._guards.step(key, self._look, self._moment())
+        self._hold_markets()
+        self._flush()
+        self._publish()
+
+    def _keys_to_step(self) -> list[Key]:
+        now_s = self._clock.boot_s()
+        guards = self._guards.by_key
+        changed = self._watch.take_changed()
+        if now_s >= self._next_sweep_s:
+            self._next_sweep_s = now_s + self._settings.check_interval_s
+            return sorted(guards)
+        changed |= {key.ticker for key, g in guards.items() if g.due_s is not None and g.due_s <= now_s}
+        # All holdings in a market look together, in order: the last one ends the look.
+        return [key for ticker in sorted(changed) for key in self._guards.keys_of.get(ticker, ())]
+
+    def _look(self, guard: Guard, glance: bool) -> tuple[Sighting | None, Freshness]:
+        ticker, stop = guard.key.ticker, guard.stop
+        is_last = self._guards.keys_of[ticker][-1] == guard.key
+        seen = self._watch.look(
+            ticker,
+            guard.side,
+            trigger=None if stop is None else stop.trigger,
+            target=None if stop is None else stop.target,
+            dwell_s=0.0 if guard.rule is None else guard.rule.dwell_s,
+            least_updates=1 if guard.rule is None else guard.rule.updates,
+            keep=glance or not is_last,
+        )
+        return seen, self._cache.freshness(ticker) if seen is None else seen.freshness
+
+    def _moment(self) -> Moment:
+        utc_ms = self._clock.utc_ms()
+        measured = self._exchange_time.exchange_ms(utc_ms)
+        return Moment(self._clock.boot_s(), utc_ms if measured is None else measured[0])
+
+    def _hold_markets(self) -> None:
+        wanted = self._guards.tickers
+        if wanted == self._held:
+            return
+        for ticker in sorted(wanted - self._held):
+            self._feed.hold(ticker)
+            self._watch.follow(ticker)
+        for ticker in sorted(self._held - wanted):
+            self._watch.unfollow(ticker)
+            self._feed.release(ticker)
+        self._held = wanted
+        self._reconciler.held = wanted
+
+    def _flush(self) -> None:
+        """Journal first, then act, then write about it."""
+        effects = self._guards.out.take()
+        rows = [effect for effect in effects if isinstance(effect, Row)]
+        if rows and not self._journal.append(rows):
+            # The journal is slow or dead, and a stop that may not fire is worse than a missing row:
+            # send once and say so (stops-and-exits.md §6).
+            self._guards.ring("journal_failed", self._moment())
+            effects.extend(self._guards.out.take())
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._executor.send(effect)
+        for effect in effects:
+            self._do(effect)
+        self._reconciler.exits_open = self._guards.exits_open
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Line():
+                self._tally.note(effect)
+                self._events.write(effect)
+                self._next_view_s = 0.0
+            case Sweep():
+                self._executor.sweep(effect)
+            case ConfirmPrice(ticker):
+                self._refresher.request(ticker)
+            case ProbeFeed(ticker):
+                self._feed.probe(ticker)
+            case Row() | Send():
+                pass  # done above
+            case _:
+                self._reconciler.request(effect)
+
+    def _publish(self) -> None:
+        now_s = self._clock.boot_s()
+        if now_s < self._next_view_s:
+            return  # every change of state writes a line, and a line asks for a new view
+        self._next_view_s = now_s + VIEW_EVERY_S
+        guards = self._guards
+        self._latched = frozenset(
+            key for key in {*guards.by_key, *guards.latched_until_s} if guards.is_latched(key, now_s)
+        )
+        views = [
+            position_view(
+                guard,
+                self._cache.quote(key.ticker, guard.side),
+                self._cache.freshness(key.ticker),
+                self._cache.age_s(key.ticker),
+            )
+            for key, guard in guards.by_key.items()
+        ]
+        self._view = monitor_view(guards, views, self._tally)
