@@ -1,0 +1,124 @@
+"""What a strategy is, and what it is given. A strategy decides what to enter; stops are not its business.
+
+Every ``interval_s`` the runner calls ``collect``, ``compute`` and ``execute`` in this order, on the
+strategy's own thread. What they raise is logged and the next round comes; protection never waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from base.feed.freshness import Freshness
+from base.model import Market, Outcome, Quote, Side
+from base.risk.ports import PositionView
+
+
+class Strategy(Protocol):
+    """What ``strategy.class`` names. It is made once, without arguments."""
+
+    def collect(self, ctx: Context) -> None:
+        """Gather what the round needs."""
+
+    def compute(self, ctx: Context) -> None:
+        """Decide; no orders yet."""
+
+    def execute(self, ctx: Context) -> None:
+        """Act on it through ``ctx.orders``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A price and how far it can be trusted. ``age_s`` counts from when it was last proven to stand."""
+
+    quote: Quote
+    age_s: float
+    freshness: Freshness
+
+
+class Prices(Protocol):
+    """The shared price cache, read-only. No call goes to the exchange."""
+
+    def quote(self, ticker: str, side: Side = Side.YES) -> Seen | None:
+        """The newest price of ``ticker`` from ``side``; ``None``: none yet. Look at its age."""
+
+
+class Markets(Protocol):
+    """What the exchange lists. Every call is a REST read; it raises ``MonitorError``."""
+
+    def markets(self, tickers: Collection[str]) -> Mapping[str, Market]:
+        """The markets that exist among ``tickers``."""
+
+    def open_markets(self, series: str) -> Collection[Market]:
+        """The open markets of a series."""
+
+    def balance(self, subaccount: int = 0) -> Decimal:
+        """Cash in dollars."""
+
+
+class Orders(Protocol):
+    """The guarded way to trade: halt, entry latch, per-order checks and rate budget hold every order."""
+
+    def buy(
+        self,
+        ticker: str,
+        side: Side,
+        count: Decimal,
+        price: Decimal,
+        *,
+        rests: bool = False,
+        subaccount: int = 0,
+    ) -> Outcome:
+        """Buy ``count`` of ``side`` at ``price`` dollars or better; ``rests``: what does not fill stays."""
+
+    def sell(
+        self,
+        ticker: str,
+        side: Side,
+        count: Decimal,
+        price: Decimal,
+        *,
+        rests: bool = False,
+        subaccount: int = 0,
+    ) -> Outcome:
+        """Sell ``count`` of ``side`` at ``price`` dollars or better."""
+
+    def cancel(self, order_id: str, ticker: str, *, subaccount: int = 0) -> Outcome:
+        """Cancel a resting order. Never held back."""
+
+
+class Watching(Protocol):
+    """Asks the feed for the prices of markets that are not held."""
+
+    def watch(self, ticker: str) -> None:
+        """Subscribe ``ticker``; its price is in ``ctx.prices`` soon after."""
+
+
+class Holdings(Protocol):
+    """What the monitor guards."""
+
+    def positions(self) -> tuple[PositionView, ...]:
+        """Every position as the monitor sees it now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything a strategy may touch."""
+
+    environment: str  # simulated | demo | production | custom
+    prices: Prices
+    markets: Markets
+    orders: Orders
+    watching: Watching
+    holdings: Holdings
+
+    @property
+    def positions(self) -> tuple[PositionView, ...]:
+        """Every position as the monitor sees it now."""
+        return self.holdings.positions()
+
+    def watch(self, ticker: str) -> None:
+        """Subscribe ``ticker``; its price is in ``ctx.prices`` soon after."""
+        self.watching.watch(ticker)

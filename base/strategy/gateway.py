@@ -1,0 +1,174 @@
+"""The guarded gateway: every order of a strategy passes here, and here alone.
+
+An order is refused locally, before a byte leaves, when entries are halted, when the market is latched
+by an exit, when nothing may be sent at all (paper), or when the order itself is wrong. A filled buy is
+told to the monitor at once, so that it is protected before the exchange's own reports arrive.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Protocol
+from uuid import uuid4
+
+from base.clock import Clock
+from base.errors import MonitorError
+from base.model import Accepted, EntryOrder, Key, Market, Outcome, Position, Refused, Side
+from base.strategy.contract import Markets
+from base.units import COUNT_STEP, ZERO
+
+MARKET_AGE_S = 30.0
+"""A market read longer ago than this is read again before an order. Seconds."""
+
+GOOD_TILL_CANCELED = "good_till_canceled"
+IMMEDIATE_OR_CANCEL = "immediate_or_cancel"
+
+
+class EntryPort(Protocol):
+    """The strategy's own way to the exchange. Never raises, never repeats."""
+
+    def place_entry(self, order: EntryOrder) -> Outcome:
+        """Send ``order`` once."""
+
+    def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:
+        """Cancel one resting order."""
+
+
+class Guards(Protocol):
+    """What may hold an entry back."""
+
+    def holds(self, key: Key) -> str | None:
+        """Why no entry may go out for ``key`` now: ``halted``, ``latched``, ``paper``; ``None``: it may."""
+
+
+class GuardedGateway:
+    """Checks, then sends once. Used by the strategy's thread only."""
+
+    def __init__(
+        self,
+        client: EntryPort,
+        markets: Markets,
+        guards: Guards,
+        opened: Callable[[Position], None],
+        clock: Clock,
+    ):
+        self._client = client
+        self._markets = markets
+        self._guards = guards
+        self._opened = opened
+        self._clock = clock
+        self._lock = threading.Lock()  # the known-markets lock: a strategy may use threads of its own
+        self._known: dict[str, tuple[float, Market]] = {}
+
+    def buy(
+        self,
+        ticker: str,
+        side: Side,
+        count: Decimal,
+        price: Decimal,
+        *,
+        rests: bool = False,
+        subaccount: int = 0,
+    ) -> Outcome:
+        """Buy at ``price`` dollars or better, from ``side``. ``Refused`` with status 0 was refused here."""
+        outcome = self._place(ticker, side, count, price, is_buy=True, rests=rests, subaccount=subaccount)
+        if isinstance(outcome, Accepted) and outcome.filled > ZERO:
+            self._opened(
+                Position(
+                    ticker=ticker,
+                    side=side,
+                    count=outcome.filled,
+                    entry=outcome.average_price,
+                    subaccount=subaccount,
+                )
+            )
+        return outcome
+
+    def sell(
+        self,
+        ticker: str,
+        side: Side,
+        count: Decimal,
+        price: Decimal,
+        *,
+        rests: bool = False,
+        subaccount: int = 0,
+    ) -> Outcome:
+        """Sell at ``price`` dollars or better, from ``side``. ``Refused`` with status 0 was refused here."""
+        return self._place(ticker, side, count, price, is_buy=False, rests=rests, subaccount=subaccount)
+
+    def cancel(self, order_id: str, ticker: str, *, subaccount: int = 0) -> Outcome:
+        """Cancel a resting order. Never held back: a cancel only ever lowers the risk."""
+        market = self._market(ticker)
+        if isinstance(market, str):
+            return _refused(order_id, market)
+        return self._client.cancel(order_id, ticker, market.exchange_index, subaccount)
+
+    def _place(
+        self,
+        ticker: str,
+        side: Side,
+        count: Decimal,
+        price: Decimal,
+        *,
+        is_buy: bool,
+        rests: bool,
+        subaccount: int,
+    ) -> Outcome:
+        client_order_id = f"st-{uuid4().hex}"
+        if why := self._guards.holds(Key(subaccount, ticker)):
+            return _refused(client_order_id, why)
+        market = self._market(ticker)
+        if isinstance(market, str):
+            return _refused(client_order_id, market)
+        if why := what_is_wrong(market, side, count, price, self._clock.utc_ms()):
+            return _refused(client_order_id, why)
+        return self._client.place_entry(
+            EntryOrder(
+                client_order_id=client_order_id,
+                ticker=ticker,
+                subaccount=subaccount,
+                exchange_index=market.exchange_index,
+                side=side,
+                is_buy=is_buy,
+                count=count,
+                price=price,
+                time_in_force=GOOD_TILL_CANCELED if rests else IMMEDIATE_OR_CANCEL,
+            )
+        )
+
+    def _market(self, ticker: str) -> Market | str:
+        """The market as read a moment ago, or why it is not known."""
+        now_s = self._clock.boot_s()
+        with self._lock:
+            known = self._known.get(ticker)
+        if known is not None and now_s - known[0] <= MARKET_AGE_S:
+            return known[1]
+        try:
+            market = self._markets.markets([ticker]).get(ticker)
+        except MonitorError as e:
+            return f"market_not_read: {e}"
+        if market is None:
+            return "market_not_found"
+        with self._lock:
+            self._known[ticker] = (now_s, market)
+        return market
+
+
+def what_is_wrong(market: Market, side: Side, count: Decimal, price: Decimal, now_ms: int) -> str | None:
+    """Say why the exchange could not take such an order; ``None``: it could."""
+    if not isinstance(count, Decimal) or not isinstance(price, Decimal):
+        return "not_decimal"  # a float has lost digits already
+    if not count.is_finite() or count <= ZERO or count % COUNT_STEP:
+        return "count"
+    if not price.is_finite() or not market.grid_of(side).contains(price):
+        return "off_grid"
+    if not market.is_open_at(now_ms):
+        return "market_not_open"
+    return None
+
+
+def _refused(client_order_id: str, why: str) -> Refused:
+    return Refused(client_order_id=client_order_id, status=0, code=why.partition(":")[0], details=why)
