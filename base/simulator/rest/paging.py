@@ -19,10 +19,15 @@ MAX_LIMIT = 1000
 
 
 def page(
-    call: Call, items: Iterable[T], number: Callable[[T], int], *, lowest_limit: int = 1
+    call: Call,
+    items: Iterable[T],
+    number: Callable[[T], int],
+    *,
+    lowest_limit: int = 1,
+    highest_limit: int = MAX_LIMIT,
 ) -> tuple[list[T], str]:
     """Return (items of this page, cursor of the next or ``""``). Raises: BadQuery."""
-    asked = call.integer("limit", lowest_limit, MAX_LIMIT)
+    asked = call.integer("limit", lowest_limit, highest_limit)
     limit = asked or DEFAULT_LIMIT
     before = _read_cursor(call.text("cursor"))
     ordered = sorted(items, key=number, reverse=True)

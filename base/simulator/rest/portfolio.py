@@ -152,6 +152,8 @@ def get_balance(venue: Venue, call: Call) -> Answer:
     subaccount = call.subaccount() or 0
     per_shard = {shard: ZERO for shard in venue.exchange.state.shards}
     per_shard |= {shard: cash for (own, shard), cash in view.cash.items() if own == subaccount}
+    if (only := call.integer("exchange_index")) is not None:
+        per_shard = {only: per_shard.get(only, ZERO)}
     total = sum(per_shard.values(), ZERO)
     breakdown = [
         {"exchange_index": shard, "balance": dollars(cash)} for shard, cash in sorted(per_shard.items())

@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from base.simulator.rest import exchange_info, market_data, orders, portfolio
+from base.simulator.rest import (
+    candlesticks,
+    events,
+    exchange_info,
+    market_data,
+    order_changes,
+    order_groups,
+    orders,
+    portfolio,
+)
 from base.simulator.rest.call import Call, Handler
 from base.simulator.rest.exchange_info import DEFAULT_COST, LOW_COST
 
@@ -53,6 +62,11 @@ def _order(
     )
 
 
+def _group(method: str, path: str, handler: Handler) -> Rule:
+    whole = f"/portfolio/order_groups{path}"
+    return Rule(method=method, path=whole, handler=handler, scope="write::trade", bucket="write")
+
+
 RULES: tuple[Rule, ...] = (
     _public("/exchange/status", exchange_info.get_status),
     _public("/exchange/schedule", exchange_info.get_schedule),
@@ -61,19 +75,42 @@ RULES: tuple[Rule, ...] = (
     _read("/account/limits", exchange_info.get_limits),
     _read("/api_keys", exchange_info.list_keys),
     _public("/markets", market_data.list_markets),
+    _public("/markets/candlesticks", candlesticks.get_batch),
     _public("/markets/trades", market_data.list_trades),
     _read("/markets/orderbooks", market_data.get_books),
     _public("/markets/{ticker}", market_data.get_market),
     _public("/markets/{ticker}/orderbook", market_data.get_book),
+    _public("/events", events.list_events),
+    _public("/events/fee_changes", events.list_event_fee_changes),
+    _public("/events/{event_ticker}", events.get_event),
+    _public("/events/{event_ticker}/metadata", events.get_event_metadata),
+    _public("/series", events.list_series),
+    _public("/series/fee_changes", events.list_series_fee_changes),
+    _public("/series/{series_ticker}", events.get_series),
+    _public("/series/{series_ticker}/markets/{ticker}/candlesticks", candlesticks.get_candlesticks),
+    _public("/historical/cutoff", events.get_historical_cutoff),
     _read("/portfolio/balance", portfolio.get_balance),
     _read("/portfolio/positions", portfolio.list_positions),
     _read("/portfolio/fills", portfolio.list_fills),
     _read("/portfolio/settlements", portfolio.list_settlements),
     _read("/portfolio/orders", portfolio.list_orders),
+    _read("/portfolio/orders/queue_positions", order_changes.list_queue_positions),
     _read("/portfolio/orders/{order_id}", portfolio.get_order, LOW_COST),
+    _read("/portfolio/orders/{order_id}/queue_position", order_changes.get_queue_position),
     _order("POST", "/portfolio/events/orders", orders.create),
     _order("DELETE", "/portfolio/events/orders", orders.cancel_all, LOW_COST),
+    _order("POST", "/portfolio/events/orders/batched", order_changes.create_batch, is_batch=True),
+    _order("DELETE", "/portfolio/events/orders/batched", order_changes.cancel_batch, LOW_COST, is_batch=True),
     _order("DELETE", "/portfolio/events/orders/{order_id}", orders.cancel, LOW_COST),
+    _order("POST", "/portfolio/events/orders/{order_id}/amend", order_changes.amend),
+    _order("POST", "/portfolio/events/orders/{order_id}/decrease", order_changes.decrease),
+    _read("/portfolio/order_groups", order_groups.list_groups),
+    _group("POST", "/create", order_groups.create),
+    _read("/portfolio/order_groups/{order_group_id}", order_groups.get_group),
+    _group("DELETE", "/{order_group_id}", order_groups.delete),
+    _group("PUT", "/{order_group_id}/trigger", order_groups.trigger),
+    _group("PUT", "/{order_group_id}/reset", order_groups.reset),
+    _group("PUT", "/{order_group_id}/limit", order_groups.set_limit),
     _order("POST", "/portfolio/orders", orders.refuse_legacy, 100),
     _order("DELETE", "/portfolio/orders/{order_id}", orders.refuse_legacy, 20),
 )
