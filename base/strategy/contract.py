@@ -44,6 +44,9 @@ class Prices(Protocol):
     def quote(self, ticker: str, side: Side = Side.YES) -> Seen | None:
         """The newest price of ``ticker`` from ``side``; ``None``: none yet. Look at its age."""
 
+    def wait_for(self, ticker: str, side: Side = Side.YES, *, timeout_s: float) -> Seen | None:
+        """Wait for the first proven price; ``None``: none came within ``timeout_s`` seconds, or we end."""
+
 
 class Markets(Protocol):
     """What the exchange lists. Every call is a REST read; it raises ``MonitorError``."""

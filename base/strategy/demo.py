@@ -8,6 +8,7 @@ from base.model import Accepted, Market, Side
 from base.strategy.contract import Context
 
 COUNT = Decimal(10)
+PRICE_WITHIN_S = 5.0
 CASH_SHARE = Decimal("0.5")
 """It spends at most this part of the cash."""
 
@@ -45,8 +46,8 @@ class Demo:
             return
         cash = ctx.markets.balance() * CASH_SHARE
         for market in self._candidates:
-            seen = ctx.prices.quote(market.ticker)
-            if seen is None or not seen.freshness.is_proven or seen.quote.ask is None:
+            seen = ctx.prices.wait_for(market.ticker, timeout_s=PRICE_WITHIN_S)
+            if seen is None or seen.quote.ask is None:
                 continue
             if seen.quote.ask * COUNT <= cash:
                 self._chosen = market.ticker, seen.quote.ask

@@ -1,0 +1,125 @@
+"""The folder of one account's files: journal, lock, halt switch, control socket.
+
+``data/{environment}-{hash of the key id}/``, so that environments and keys never mix. In ``simulated``
+every run has a new key and so a new folder; ``data/simulated-current`` names the newest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from base.errors import ConfigError
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes a socket's path may have: 107 on Linux, 103 on macOS. See: man unix(7), man unix(4)."""
+_POINTER = "simulated-current"
+
+
+class AccountFolder:
+    """One account's folder. ``claim`` makes this process its only owner."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock_file: int | None = None
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def halt_switch(self) -> Path:
+        """While this file exists, no entry goes out. Exits are never held by it."""
+        return self.path / "HALT"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket, or a link to it where the path would be too long for one."""
+        return self.path / "control.sock"
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the halt switch is set."""
+        return self.halt_switch.exists()
+
+    def claim(self) -> None:
+        """Create the folder and take its lock; the kernel drops the lock when this process ends.
+
+        Raises:
+            ConfigError: Another process guards this account, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.chmod(0o700)
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as e:
+            raise ConfigError("paths.data", f"{self.path} cannot be written: {e.strerror}") from e
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(lock, 20).decode(errors="replace").strip() or "?"
+            os.close(lock)
+            raise ConfigError(
+                "paths.data", f"a monitor already guards this account (process {owner}): stop it first"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        self._lock_file = lock
+
+    def release(self) -> None:
+        """Let another process own the folder."""
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    def socket_to_bind(self) -> Path:
+        """Where to bind the control socket: in the folder, or linked from there if the path is too long."""
+        self.socket.unlink(missing_ok=True)  # we hold the lock: what stands there is of a dead process
+        if len(os.fsencode(self.socket)) <= LONGEST_SOCKET_PATH:
+            return self.socket
+        real = Path(tempfile.mkdtemp(prefix="stop-loss-")) / self.socket.name
+        self.socket.symlink_to(real)
+        return real
+
+    def remove_socket(self) -> None:
+        """Take the socket away, with the folder it may have been linked from."""
+        if self.socket.is_symlink():
+            real = Path(os.readlink(self.socket))
+            real.unlink(missing_ok=True)
+            real.parent.rmdir()
+        self.socket.unlink(missing_ok=True)
+
+
+def folder_of(data: Path, environment: str, account_hash: str) -> AccountFolder:
+    """The folder of one account in one environment."""
+    return AccountFolder(data / f"{environment}-{account_hash}")
+
+
+def note_current(data: Path, folder: AccountFolder) -> None:
+    """Remember the newest run on the embedded exchange, for commands typed in another shell."""
+    new = data / f"{_POINTER}.{os.getpid()}"
+    new.write_text(folder.path.name + "\n", encoding="utf-8")
+    new.replace(data / _POINTER)
+
+
+def current_folder(data: Path) -> AccountFolder | None:
+    """The folder of the newest run on the embedded exchange; ``None``: there was none."""
+    try:
+        name = (data / _POINTER).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    is_plain_name = name.startswith("simulated-") and "/" not in name
+    return AccountFolder(data / name) if is_plain_name else None
+
+
+def connectable(socket_path: Path) -> Path | None:
+    """The path to connect to; ``None``: nothing listens there."""
+    try:
+        target = Path(os.readlink(socket_path)) if socket_path.is_symlink() else socket_path
+        return target if stat.S_ISSOCK(target.stat().st_mode) else None
+    except OSError:
+        return None

@@ -1,0 +1,43 @@
+"""The hooks an embedding program calls, and what it can ask: ``app.positions``."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from base.model import Position
+from base.risk.ports import MonitorView, PositionView
+
+
+class Guarding(Protocol):
+    """The monitor, as far as the hooks need it."""
+
+    def opened(self, position: Position) -> None:
+        """A position was opened."""
+
+    def closed(self, ticker: str, subaccount: int = 0) -> None:
+        """A position was closed."""
+
+    def view(self) -> MonitorView:
+        """What is known now."""
+
+
+class Positions:
+    """Hooks are claims: the exchange's reports decide. Every call returns at once, from any thread."""
+
+    def __init__(self, monitor: Guarding):
+        self._monitor = monitor
+
+    def opened(self, position: Position) -> None:
+        """Say that ``position`` was opened: its market is subscribed and its stop armed at once.
+
+        A claim that the exchange does not confirm within ten seconds is dropped again.
+        """
+        self._monitor.opened(position)
+
+    def closed(self, ticker: str, subaccount: int = 0) -> None:
+        """Say that the holding is gone: unsubscribed and retired once the exchange agrees."""
+        self._monitor.closed(ticker, subaccount)
+
+    def all(self) -> tuple[PositionView, ...]:
+        """Every position as the monitor sees it now, at most half a second old."""
+        return self._monitor.view().positions

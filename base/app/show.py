@@ -1,0 +1,112 @@
+"""``status`` and ``positions``: what the running monitor says, for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from base.app.account_folder import AccountFolder, current_folder, folder_of
+from base.app.cli import DONE, NOT_SO, Common
+from base.app.config import Config, load_config
+from base.app.control import NotRunning, ask
+from base.app.credentials import key_id_of
+from base.app.status_report import is_all_well
+from base.errors import ConfigError
+from base.kalshi.auth import account_hash
+
+
+def show_status(common: Common, *, as_json: bool) -> int:
+    """Print the state; exit status 1 if anything is unprotected, an alarm rings, or nothing runs."""
+    try:
+        report = ask(_folder(load_config(common.config, common.overrides)), "status")
+    except NotRunning as e:
+        print(e, file=sys.stderr)
+        return NOT_SO
+    if as_json:
+        print(json.dumps(report))
+    else:
+        _print_status(report)
+    return DONE if is_all_well(report) else NOT_SO
+
+
+def show_positions(common: Common, *, as_json: bool) -> int:
+    """Print the positions, one JSON object a line with ``as_json``; the exit status is that of ``status``."""
+    try:
+        report = ask(_folder(load_config(common.config, common.overrides)), "status")
+    except NotRunning as e:
+        print(e, file=sys.stderr)
+        return NOT_SO
+    if as_json:
+        for position in report["positions"]:
+            print(json.dumps(position))
+    else:
+        _print_positions(report)
+    return DONE if is_all_well(report) else NOT_SO
+
+
+def _folder(config: Config) -> AccountFolder:
+    """The folder of the account that the settings mean.
+
+    Raises:
+        ConfigError: No key id is set, so no account is meant.
+        NotRunning: The embedded exchange never ran here.
+    """
+    data = Path(config.paths.data)
+    if config.is_simulated:
+        folder = current_folder(data)
+        if folder is None:
+            raise NotRunning("process not running")
+        return folder
+    key_id = key_id_of(config, os.environ)
+    if not key_id:
+        raise ConfigError("exchange.key_id", "is empty: set it, or KALSHI_API_KEY_ID")
+    return folder_of(data, config.exchange.environment, account_hash(key_id))
+
+
+def _print_status(report: dict[str, Any]) -> None:
+    link = "connected" if report["connected"] else "DISCONNECTED"
+    print(
+        f"{report['environment']}, execution {report['execution']}, {link}, {report['exits_open']} exits open"
+    )
+    if report["halted"]:
+        print("HALTED: no new entries")
+    for alarm in report["alarms"]:
+        print(f"ALARM {alarm}")
+    _print_positions(report)
+
+
+def _print_positions(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from base.ui.screen import plain
+
+    if not report["positions"]:
+        print("no positions")
+        return
+    names = ("ticker", "side", "count", "entry", "bid", "trigger", "distance", "profit", "state", "age")
+    table = Table(*names, pad_edge=False)
+    for position in report["positions"]:
+        cells = [*(_cell(position[name]) for name in names[:8]), _state(position), _age(position)]
+        style = "red" if position["protection"] == "unprotected" else None
+        table.add_row(*(Text(plain(cell)) for cell in cells), style=style)
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    return "—" if value is None else str(value)
+
+
+def _state(position: dict[str, Any]) -> str:
+    is_covered = position["protection"] == "covered" or not position["reason"]
+    return position["state"] if is_covered else f"{position['state']} ({position['reason']})"
+
+
+def _age(position: dict[str, Any]) -> str:
+    missing = [proof for proof, is_so in position["freshness"].items() if is_so == "not_proven"]
+    age = "—" if position["age_ms"] is None else f"{position['age_ms'] / 1000:.1f}s"
+    return f"{age}, no {missing[0]}" if missing else age

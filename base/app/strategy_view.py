@@ -1,0 +1,105 @@
+"""What a strategy sees and what holds its orders, over the running parts of the app."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from base.clock import Clock
+from base.feed.price_cache import PriceCache
+from base.model import Key, Position, Side
+from base.risk.ports import MonitorView, PositionView
+from base.strategy.contract import Seen
+from base.units import ZERO
+
+POLL_S = 0.05
+
+
+class Subscriber(Protocol):
+    """The feed, as far as a strategy may ask of it."""
+
+    def watch_only(self, ticker: str) -> None:
+        """Subscribe a market that is not held."""
+
+
+class CachedPrices:
+    """The shared price cache, read-only."""
+
+    def __init__(self, cache: PriceCache, clock: Clock, stopping: threading.Event):
+        self._cache = cache
+        self._clock = clock
+        self._stopping = stopping
+
+    def quote(self, ticker: str, side: Side = Side.YES) -> Seen | None:
+        """The newest price of ``ticker`` from ``side``, however old."""
+        quote, age_s = self._cache.quote(ticker, side), self._cache.age_s(ticker)
+        if quote is None or age_s is None:
+            return None
+        return Seen(quote=quote, age_s=age_s, freshness=self._cache.freshness(ticker))
+
+    def wait_for(self, ticker: str, side: Side = Side.YES, *, timeout_s: float) -> Seen | None:
+        """The first proven price within ``timeout_s`` seconds; ``None``: none came, or the app ends."""
+        deadline_s = self._clock.boot_s() + timeout_s
+        while self._clock.boot_s() < deadline_s:
+            seen = self.quote(ticker, side)
+            if seen is not None and seen.freshness.is_proven:
+                return seen
+            if self._stopping.wait(POLL_S):
+                break
+        return None
+
+
+class WatchedMarkets:
+    """Subscribes what a strategy asks for."""
+
+    def __init__(self, feed: Subscriber):
+        self._feed = feed
+
+    def watch(self, ticker: str) -> None:
+        """Subscribe ``ticker``; asking twice changes nothing."""
+        self._feed.watch_only(ticker)
+
+
+class MonitoredHoldings:
+    """The positions the monitor guards."""
+
+    def __init__(self, view: Callable[[], MonitorView]):
+        self._view = view
+
+    def positions(self) -> tuple[PositionView, ...]:
+        """Every position as the monitor sees it now."""
+        return self._view().positions
+
+
+class EntryGuards:
+    """What holds an entry back: the halt switch, an exit's latch, or an execution that sends nothing."""
+
+    def __init__(self, is_halted: Callable[[], bool], is_latched: Callable[[Key], bool], is_live: bool):
+        self._is_halted = is_halted
+        self._is_latched = is_latched
+        self._is_live = is_live
+
+    def holds(self, key: Key) -> str | None:
+        """Why no entry may go out for ``key`` now; ``None``: it may."""
+        if not self._is_live:
+            return "paper"
+        if self._is_halted():
+            return "halted"
+        return "latched" if self._is_latched(key) else None
+
+
+def joined(bought: Position, holdings: tuple[PositionView, ...]) -> Position:
+    """The whole holding after ``bought`` was added to what the monitor knows of that market."""
+    held = next(
+        (p for p in holdings if p.key == bought.key and p.side is bought.side and p.count > ZERO), None
+    )
+    if held is None:
+        return bought
+    count = held.count + bought.count
+    entry = None
+    if held.entry is not None and bought.entry is not None:
+        entry = (held.entry * held.count + bought.entry * bought.count) / count
+    return Position(
+        ticker=bought.ticker, side=bought.side, count=count, entry=entry, subaccount=bought.subaccount
+    )
