@@ -38,7 +38,7 @@ class Running:
         semantics = venue.semantics
         self.wires = Wires(semantics.ping_interval_s, semantics.pong_deadline_s)
         self.gateway = Gateway(venue, self.wires, seed)
-        self.stage = Stage(venue, seed)
+        self.stage = Stage(venue, seed, speed)
         self._scenario = scenario
         self._listener = listener
         self._speed = speed

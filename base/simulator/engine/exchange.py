@@ -15,7 +15,7 @@ from base.simulator.engine.events import Event, Traded
 from base.simulator.engine.market import Market, MarketSpec
 from base.simulator.engine.matching import ORDER_ID, TRADE_ID
 from base.simulator.engine.money import ZERO
-from base.simulator.engine.orders import Order, OrderRequest, Side, TimeInForce
+from base.simulator.engine.orders import Order, OrderRequest, Prevention, Side, TimeInForce
 from base.simulator.engine.state import State
 from base.simulator.semantics import Semantics
 
@@ -77,7 +77,10 @@ class Exchange:
         own = [o for o in market.book.ladder(side).orders_at(price) if o.account_id == maker]
         surplus = sum((o.remaining for o in own), ZERO) - count
         if surplus < 0:
-            request = OrderRequest(ticker=ticker, side=side, count=-surplus, price=price)
+            # Recorded books may cross for a moment; the older own order gives way.
+            request = OrderRequest(
+                ticker=ticker, side=side, count=-surplus, price=price, prevention=Prevention.MAKER
+            )
             self.submit(maker, request, now_ms)
             return
         if surplus == 0:

@@ -15,17 +15,22 @@ from base.simulator.scenarios.stage import MAKER, Stage
 
 LEVELS = 18
 SIZE = (40, 260)  # contracts at one level, drawn anew when a level is filled up
+HAIR = Decimal("0.000001")
 
 
 @dataclass(slots=True)
 class Ladder:
-    """One market's maker. ``bid`` is its best bid; ``spread`` in dollars, at least one step."""
+    """One market's maker. ``bid`` is its best bid; ``spread`` in dollars, at least one step.
+
+    ``size`` bounds the contracts at one level, ``ask_size`` those of asks where they differ.
+    """
 
     ticker: str
     bid: Decimal
     spread: Decimal = Decimal("0.02")
-    levels: int = LEVELS
     size: tuple[int, int] = SIZE
+    ask_size: tuple[int, int] | None = None
+    levels: int = LEVELS
     _shown: dict[Side, dict[Decimal, Decimal]] = field(default_factory=lambda: {Side.BID: {}, Side.ASK: {}})
 
     def move_to(self, stage: Stage, bid: Decimal) -> None:
@@ -41,12 +46,13 @@ class Ladder:
         prices = self._prices(stage, side)[:6]
         if prices:
             for price in dict.fromkeys((prices[0], stage.random.choice(prices))):
-                self._shown[side][price] = self._other_size(stage, self._shown[side].get(price))
+                self._shown[side][price] = self._draw(stage, side, self._shown[side].get(price))
         for each in (Side.BID, Side.ASK):
             self._fill(stage, each)
 
-    def _other_size(self, stage: Stage, old: Decimal | None) -> Decimal:
-        fresh = Decimal(stage.random.randint(*self.size))
+    def _draw(self, stage: Stage, side: Side, old: Decimal | None = None) -> Decimal:
+        bounds = self.ask_size if side is Side.ASK and self.ask_size else self.size
+        fresh = Decimal(stage.random.randint(*bounds))
         return fresh + 1 if fresh == old else fresh
 
     def _market(self, stage: Stage) -> Market:
@@ -59,20 +65,28 @@ class Ladder:
         prices: list[Decimal] = []
         while len(prices) < self.levels and grid.lowest <= price <= grid.highest:
             prices.append(price)
-            below = price - Decimal("0.000001")
-            price += grid.step_at(price) if side is Side.ASK else -grid.step_at(below)
+            if side is Side.ASK:
+                price += grid.step_at(price + HAIR)
+            else:
+                price -= grid.step_at(price - HAIR)
         return prices
 
     def _fill(self, stage: Stage, side: Side) -> None:
-        market = self._market(stage)
-        if market.status is not Status.ACTIVE:
+        """Show the wanted levels, then take the stale ones away, the farthest first.
+
+        In this order the best price moves in one update, however far it moves.
+        """
+        if self._market(stage).status is not Status.ACTIVE:
             return
-        wanted = self._prices(stage, side)
-        shown = self._shown[side]
-        for price in [p for p in shown if p not in wanted]:
-            del shown[price]
-            stage.exchange.set_level(self.ticker, side, price, ZERO, stage.now_ms(), maker=MAKER)
+        wanted, shown = self._prices(stage, side), self._shown[side]
         for price in wanted:
             if price not in shown:
-                shown[price] = Decimal(stage.random.randint(*self.size))
-            stage.exchange.set_level(self.ticker, side, price, shown[price], stage.now_ms(), maker=MAKER)
+                shown[price] = self._draw(stage, side)
+            self._set(stage, side, price, shown[price])
+        stale = sorted((p for p in shown if p not in wanted), reverse=side is Side.ASK)
+        for price in stale:
+            del shown[price]
+            self._set(stage, side, price, ZERO)
+
+    def _set(self, stage: Stage, side: Side, price: Decimal, count: Decimal) -> None:
+        stage.exchange.set_level(self.ticker, side, price, count, stage.now_ms(), maker=MAKER)

@@ -13,6 +13,7 @@ from base.simulator.scenarios.stage import Stage
 
 BEAT_S = 0.25
 CENT = Decimal("0.01")
+FAR_S = 6 * 3600.0
 
 Path = Callable[[float], Decimal | None]  # best bid at a scenario time; None: as it was
 
@@ -28,7 +29,7 @@ class Role:
     spread: str = "0.02"
     shard: int = 0
     grid: str = "linear_cent"
-    close_in_s: float = 6 * 3600
+    close_in_s: float | None = None  # scenario time; None: hours from now at any speed
     size: tuple[int, int] = SIZE
     count: str = "0"
     entry: str = "0"
@@ -50,8 +51,9 @@ class Play:
         for shard, amount in self.cash.items():
             stage.give_cash(amount, shard=shard)
         for role in self.roles:
+            close_in_s = FAR_S * stage.speed if role.close_in_s is None else role.close_in_s
             stage.list_market(
-                role.ticker, role.title, shard=role.shard, grid=role.grid, close_in_s=role.close_in_s
+                role.ticker, role.title, shard=role.shard, grid=role.grid, close_in_s=close_in_s
             )
             ladder = Ladder(role.ticker, Decimal(role.bid), Decimal(role.spread), size=role.size)
             ladder.refresh(stage)

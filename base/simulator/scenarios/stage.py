@@ -20,8 +20,9 @@ HOUR_MS = 3_600_000
 class Stage:
     """One venue, dressed for a scenario."""
 
-    def __init__(self, venue: Venue, seed: int) -> None:
+    def __init__(self, venue: Venue, seed: int, speed: float = 1.0) -> None:
         self.venue = venue
+        self.speed = speed
         self.random = random.Random(seed)
         self.opened_ms = venue.now_ms()
         for account_id in (MAKER, CROWD):
@@ -45,12 +46,12 @@ class Stage:
         grid: str = "linear_cent",
         close_in_s: float = 6 * 3600,
     ) -> None:
-        """List an open market that closes ``close_in_s`` seconds from now."""
+        """List an open market that closes ``close_in_s`` seconds of scenario time from now."""
         spec = MarketSpec(
             ticker=ticker,
             title=title,
             open_ms=self.opened_ms - HOUR_MS,
-            close_ms=self.opened_ms + round(close_in_s * 1000),
+            close_ms=self.opened_ms + round(close_in_s * 1000 / self.speed),
             exchange_index=shard,
             grid=GRIDS[grid],
         )
