@@ -6,8 +6,11 @@ every run has a new key and so a new folder; ``data/simulated-current`` names th
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -17,6 +20,7 @@ from base.errors import ConfigError
 LONGEST_SOCKET_PATH = 100
 """Bytes a socket's path may have: 107 on Linux, 103 on macOS. See: man unix(7), man unix(4)."""
 _POINTER = "simulated-current"
+_RUN = re.compile(r"simulated-([0-9a-f]{12}|key-.*)")
 
 
 class AccountFolder:
@@ -123,3 +127,14 @@ def connectable(socket_path: Path) -> Path | None:
         return target if stat.S_ISSOCK(target.stat().st_mode) else None
     except OSError:
         return None
+
+
+def drop_old_runs(data: Path, keep: int = 5) -> None:
+    """Remove what old runs on the embedded exchange left: each had a key and an account of its own."""
+    runs = [path for path in data.glob("simulated-*") if _RUN.fullmatch(path.name) and path.is_dir()]
+    for path in sorted(runs, key=lambda run: run.stat().st_mtime)[:-keep]:
+        folder = AccountFolder(path)
+        with contextlib.suppress(ConfigError):  # still in use by another process
+            folder.claim()
+            shutil.rmtree(path, ignore_errors=True)
+            folder.release()

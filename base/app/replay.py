@@ -212,7 +212,9 @@ def parse_rule(texts: list[str]) -> Rule:
         values[name] = _rule_value(name, value, text)
     rule = Rule(name="replay", **values)
     if not rule.has_stop and not rule.has_target:
-        raise ConfigError("--rule", "needs a stop or a target, e.g. --rule stop=0.40 or --rule loss_percent=50")
+        raise ConfigError(
+            "--rule", "needs a stop or a target, e.g. --rule stop=0.40 or --rule loss_percent=50"
+        )
     return rule
 
 

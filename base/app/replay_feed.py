@@ -13,7 +13,15 @@ from base.app.capture import Note
 from base.errors import WireError
 from base.feed.freshness import CONNECTION_S, Freshness, Proof
 from base.feed.watch import MarketWatch, Sighting
-from base.kalshi.messages import AccountFrame, BookDelta, BookSnapshot, Frame, Subscribed, Ticker, UnknownFrame
+from base.kalshi.messages import (
+    AccountFrame,
+    BookDelta,
+    BookSnapshot,
+    Frame,
+    Subscribed,
+    Ticker,
+    UnknownFrame,
+)
 from base.kalshi.order_book import OrderBook
 from base.model import LifecycleEvent, Market, MarketStatus, Quote, Side, Source
 from base.units import PriceGrid

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, cast
 
 from base.app.account_folder import AccountFolder
 from base.app.config import Config
 from base.app.credentials import Access
+from base.app.stderr import CurrentStderr
 from base.clock import Clock
 from base.feed.clock_offset import ClockOffset
 from base.feed.refresher import PriceRefresher
@@ -78,7 +80,7 @@ def build(config: Config, access: Access, folder: AccountFolder, clock: Clock, c
     """
     budget, offset, inbox = RateBudget(clock), ClockOffset(), _Inbox()
     clients = _clients(access, budget, clock, offset)
-    events = EventLog(Path(config.paths.logs) / LOG_NAME, clock)
+    events = EventLog(Path(config.paths.logs) / LOG_NAME, clock, echo=cast(TextIO, CurrentStderr()))
     journal = Journal(folder.journal)
     cache = WebSocketPriceCache(clock)
     feed = _feed(access, cache, clock, offset, inbox)

@@ -1,0 +1,247 @@
+"""The app: builds the parts, starts their threads in the one order there is, and ends them.
+
+Starting is recovering: journal → limits and clock → exchange status → positions → feed → proof of data
+→ arm → strategy; the screen comes last. See docs/strategy.md for embedding.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from base.app.account_folder import AccountFolder, drop_old_runs, folder_of, note_current
+from base.app.config import Config, load_config
+from base.app.control import ControlServer
+from base.app.credentials import Access, access_to
+from base.app.embedded import EmbeddedExchange
+from base.app.positions import Positions
+from base.app.starting import recover
+from base.app.status_report import status_report
+from base.app.stopping import STOP_S, Stops
+from base.app.strategy_view import (
+    CachedPrices,
+    EntryGuards,
+    MonitoredHoldings,
+    WatchedMarkets,
+    joined,
+)
+from base.app.wiring import Parts, build
+from base.clock import Clock, SystemClock
+from base.model import Position
+from base.risk.messages import Line
+from base.risk.ports import MonitorView
+from base.strategy.contract import Context
+from base.strategy.gateway import GuardedGateway
+from base.strategy.loading import load_strategy
+from base.strategy.runner import StrategyRunner
+from base.ui.screen import Screen
+
+DEMO_STRATEGY = "base.strategy.demo:Demo"
+LOG_LINES = 50
+_log = logging.getLogger(__name__)
+Died = Callable[[str, BaseException | None], None]
+
+
+def end_process(thread: str, error: BaseException | None) -> None:
+    """End the process at once: a monitor without one of its critical threads guards nothing."""
+    print(
+        f"The thread {thread} died ({error!r}): this process ends, nothing is guarded now.", file=sys.stderr
+    )
+    os._exit(1)
+
+
+class TradingApp:
+    """The monitor with everything it needs. A context manager: threads start on entering.
+
+    Args:
+        config: The settings.
+        died: Told the name of a critical thread that died, and its error; ends the process by default.
+        clock: The clocks of this machine.
+        environ: Environment variables, for credentials.
+    """
+
+    positions: Positions
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        died: Died = end_process,
+        clock: Clock | None = None,
+        environ: Mapping[str, str] | None = None,
+    ):
+        self.config = config
+        self._died = died
+        self._clock = clock or SystemClock()
+        self._environ = os.environ if environ is None else environ
+        self.stopping = threading.Event()
+        self._stops = Stops(self._clock)
+        self._parts: Parts | None = None
+        self._folder: AccountFolder | None = None
+
+    @classmethod
+    def from_config(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read config.yaml, with ``a.b=value`` overrides on top.
+
+        Raises:
+            ConfigError: Every mistake in it.
+        """
+        return cls(load_config(Path(path), overrides))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # --- start and end -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything; positions are being guarded when it returns. What was started ends on failure.
+
+        Raises:
+            ConfigError: A person must act; the sentence says what.
+            MonitorError: The exchange cannot be reached.
+        """
+        try:
+            access, folder = self._open_account()
+            parts = build(self.config, access, folder, self._clock, self._died)
+            self._stops.add("event log", lambda _: parts.events.close())
+            self._stops.add("connections", lambda _: parts.clients.close())
+            self._parts, self._folder = parts, folder
+            self.positions = Positions(parts.monitor)
+            recover(parts, access, self._clock, self._stops, self.stopping)
+            self._start_strategy(parts, folder)
+            self._start_control(folder)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self, timeout_s: float = STOP_S) -> list[str]:
+        """End everything within ``timeout_s`` seconds; return the names of what would not end."""
+        self.stopping.set()
+        late = self._stops.run(timeout_s)
+        if late:
+            _log.warning("did not end in time: %s", ", ".join(late))
+        return late
+
+    def _open_account(self) -> tuple[Access, AccountFolder]:
+        """Find who we are, and take the folder of that account."""
+        data, logs = Path(self.config.paths.data), Path(self.config.paths.logs)
+        reached, embedded = None, None
+        if self.config.is_simulated:
+            embedded = EmbeddedExchange(self.config.simulator, data, logs)
+            self._stops.add("embedded exchange", lambda _: embedded.stop())
+            reached = embedded.start()
+        access = access_to(self.config, self._environ, reached)
+        folder = folder_of(data, access.environment, access.signer.account_hash)
+        folder.claim()
+        self._stops.add("lock", lambda _: folder.release())
+        if embedded is not None and embedded.key_folder is not None:
+            shutil.move(embedded.key_folder, folder.path / "key")
+            note_current(data, folder)
+            drop_old_runs(data)
+        return access, folder
+
+    def _start_strategy(self, parts: Parts, folder: AccountFolder) -> None:
+        name = self.config.strategy.class_name or (DEMO_STRATEGY if self.config.is_simulated else None)
+        if name is None:
+            return
+        strategy = load_strategy(name)
+        runner = StrategyRunner(strategy, self._context(parts, folder), self.config.strategy.interval_s)
+        self._stops.add("strategy", runner.stop)
+        runner.start()
+
+    def _context(self, parts: Parts, folder: AccountFolder) -> Context:
+        monitor, client = parts.monitor, parts.clients.strategy
+
+        def opened(bought: Position) -> None:
+            self.positions.opened(joined(bought, monitor.view().positions))
+
+        guards = EntryGuards(lambda: folder.is_halted, monitor.is_latched, self.config.is_live)
+        return Context(
+            environment=self.config.exchange.environment,
+            prices=CachedPrices(parts.cache, self._clock, self.stopping),
+            markets=client,
+            orders=GuardedGateway(client, client, guards, opened, self._clock),
+            watching=WatchedMarkets(parts.feed),
+            holdings=MonitoredHoldings(monitor.view),
+        )
+
+    def _start_control(self, folder: AccountFolder) -> None:
+        server = ControlServer(
+            folder,
+            {
+                "status": lambda _: status_report(self.look()),
+                "positions": lambda _: status_report(self.look())["positions"],
+                "halt": lambda _: self.halt(),
+                "resume": lambda _: self.resume(),
+            },
+        )
+        self._stops.add("control", server.stop)
+        server.start()
+
+    # --- while it runs --------------------------------------------------------------------------
+
+    def view(self) -> MonitorView:
+        """What the monitor knows now; empty before the start."""
+        return MonitorView() if self._parts is None else self._parts.monitor.view()
+
+    def look(self) -> Screen:
+        """Everything a screen shows."""
+        parts = self._parts
+        return Screen(
+            environment=self.config.exchange.environment,
+            execution="live" if self.config.is_live else "paper",
+            is_connected=parts is not None and parts.cache.connection().is_connected,
+            is_halted=self._folder is not None and self._folder.is_halted,
+            view=self.view(),
+            log=() if parts is None else tuple(parts.events.recent(LOG_LINES)),
+        )
+
+    def halt(self) -> dict[str, Any]:
+        """Stop entries; exits go on. Holds until ``resume``, restarts included."""
+        return self._switch(is_halted=True)
+
+    def resume(self) -> dict[str, Any]:
+        """Allow entries again."""
+        return self._switch(is_halted=False)
+
+    def _switch(self, *, is_halted: bool) -> dict[str, Any]:
+        if self._folder is None or self._parts is None:
+            raise ValueError("the app is not started")
+        if is_halted:
+            self._folder.halt_switch.touch(mode=0o600)
+        else:
+            self._folder.halt_switch.unlink(missing_ok=True)
+        event = "HALTED" if is_halted else "RESUMED"
+        self._parts.events.write(Line(event=event, key=None, side=None, fields={}))
+        return {"halted": is_halted}
+
+    def dead_threads(self) -> list[str]:
+        """Names of critical threads that should run and do not."""
+        if self._parts is None or self.stopping.is_set():
+            return []
+        parts = self._parts
+        threads: list[threading.Thread] = [
+            parts.journal,
+            parts.monitor,
+            parts.reconciler,
+            *parts.executor.threads,
+        ]
+        return [thread.name for thread in threads if not thread.is_alive()]
+
+    def open_positions(self) -> int:
+        """How many positions are held, as the monitor knows it."""
+        return sum(position.count > Decimal(0) for position in self.view().positions)

@@ -1,0 +1,177 @@
+"""``run``: the app until its time is over, somebody ends it, or one of its critical threads dies."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Protocol
+
+from base.app.cli import DONE, NOT_SO, Common, LogLevel
+from base.app.config import Config, load_config
+from base.app.loop import TradingApp
+from base.app.starting import Interrupted
+from base.app.stderr import CurrentStderr
+from base.clock import SystemClock
+from base.units import price_text
+
+WATCH_S = 0.25
+UI_STOP_S = 1.0
+HARD_EXIT_S = 5.0
+# Anything else that fails is logged and leaves the stops alone.
+UNCRITICAL_THREADS = ("strategy", "ui", "control", "process_request")
+_log = logging.getLogger(__name__)
+
+
+class UserInterface(Protocol):
+    """A screen on a thread of its own."""
+
+    def start(self) -> None:
+        """Start drawing."""
+
+    def stop(self, timeout_s: float) -> bool:
+        """Draw once more and end."""
+
+
+class Ending:
+    """Why and when the program ends. Signals, the time given, or a dead thread."""
+
+    def __init__(self) -> None:
+        self.requested = threading.Event()
+        self.died: str | None = None
+
+    def watch_signals(self) -> None:
+        """Ctrl-C and SIGTERM end the program cleanly; the second one at once."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        if self.requested.is_set():
+            os._exit(128 + number)
+        self.requested.set()
+
+    def thread_died(self, thread: str, error: BaseException | None) -> None:
+        """A critical thread died: nothing is guarded any more, so the program ends."""
+        self.died = self.died or f"the thread {thread} died ({error!r})"
+        self.requested.set()
+
+    def watch_threads(self) -> None:
+        """A thread that fails without a word of its own is noticed all the same."""
+        threading.excepthook = self._thread_failed
+
+    def _thread_failed(self, failed: threading.ExceptHookArgs) -> None:
+        name = failed.thread.name if failed.thread is not None else "?"
+        _log.error("thread_failed name=%s", name, exc_info=failed.exc_value)
+        if not any(word in name for word in UNCRITICAL_THREADS):
+            self.thread_died(name, failed.exc_value)
+
+
+def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
+    """Run; return the exit status.
+
+    Raises:
+        ConfigError: Wrong settings, credentials or files.
+        MonitorError: The exchange cannot be reached.
+    """
+    began_s = SystemClock().boot_s()
+    config = load_config(common.config, common.overrides)
+    _log_to_stderr(common.log_level)
+    _say_what_to_know(config)
+    ending = Ending()
+    ending.watch_signals()
+    ending.watch_threads()
+    app = TradingApp(config, died=ending.thread_died)
+    app.stopping = ending.requested
+    try:
+        app.start()
+    except Interrupted:
+        return DONE
+    _guard(app, ending, None if seconds is None else began_s + seconds, has_ui)
+    return _finish(app, ending, seconds)
+
+
+def _guard(app: TradingApp, ending: Ending, end_s: float | None, has_ui: bool) -> None:
+    """Show what happens until ``end_s`` (boot clock), or until something ends it."""
+    screen = _user_interface(app) if has_ui else None
+    if screen is not None:
+        screen.start()
+    clock = SystemClock()
+    while not ending.requested.wait(WATCH_S):
+        if end_s is not None and clock.boot_s() >= end_s:
+            break
+        if dead := app.dead_threads():
+            ending.thread_died(dead[0], None)
+    if screen is not None:
+        screen.stop(UI_STOP_S)
+
+
+def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
+    status = NOT_SO if ending.died else DONE
+    _end_anyway(status)
+    unprotected = app.open_positions()
+    app.stop()
+    view = app.view()
+    if ending.died:
+        print(f"{ending.died}: the program ends.", file=sys.stderr)
+    if unprotected:
+        print(f"{unprotected} positions are now UNPROTECTED", file=sys.stderr)
+    if seconds is not None:
+        summary = {
+            "triggered": view.triggered,
+            "filled": view.filled,
+            "closed": view.closed,
+            "profit": price_text(view.profit),
+            "alarms": view.alarms_raised,
+        }
+        print(json.dumps({"summary": summary}), flush=True)
+    return status
+
+
+def _end_anyway(status: int) -> None:
+    """Whatever still hangs after five seconds, a thread or a read, ends with the process."""
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    timer = threading.Timer(HARD_EXIT_S, leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _user_interface(app: TradingApp) -> UserInterface:
+    if sys.stdout.isatty():
+        from base.ui.terminal import TerminalScreen
+
+        return TerminalScreen(app.look)
+    from base.ui.lines import PlainLines
+
+    return PlainLines(app.look, SystemClock())
+
+
+def _log_to_stderr(level: LogLevel) -> None:
+    handler = logging.StreamHandler(CurrentStderr())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger().handlers = [handler]
+    logging.getLogger().setLevel(level.value.upper())
+
+
+def _say_what_to_know(config: Config) -> None:
+    """What a person must know before relying on it."""
+    if not config.is_live:
+        print(
+            "execution is not live: exits are only logged (reason=would_execute), none is sent.",
+            file=sys.stderr,
+        )
+    if config.exchange.environment == "production" and config.is_live:
+        print("PRODUCTION, LIVE: exits trade real money.", file=sys.stderr)
+    if config.alerts.urls or config.alerts.heartbeat_url:
+        print(
+            "alerts: channels are not served by this version; alarms go to stderr and the log.",
+            file=sys.stderr,
+        )
