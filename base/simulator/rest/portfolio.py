@@ -150,7 +150,7 @@ def get_balance(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/balance. Positions are marked at the bid of the side held."""
     view = _view(venue, call)
     subaccount = call.subaccount() or 0
-    per_shard = {shard: ZERO for shard in venue.exchange.state.shards}
+    per_shard = dict.fromkeys(venue.exchange.state.shards, ZERO)
     per_shard |= {shard: cash for (own, shard), cash in view.cash.items() if own == subaccount}
     if (only := call.integer("exchange_index")) is not None:
         per_shard = {only: per_shard.get(only, ZERO)}
