@@ -29,7 +29,12 @@ RULE = Rule(name="r", stop=D("0.40"), take_profit=D("0.80"))
 
 
 def quote(
-    bid: str | None, ask: str | None = "0.50", *, at_s: float = 100.0, size: str = "100", side: Side = Side.YES
+    bid: str | None,
+    ask: str | None = "0.50",
+    *,
+    at_s: float = 100.0,
+    size: str = "100",
+    side: Side = Side.YES,
 ) -> Quote:
     """A quote from ``side``."""
     return Quote(
@@ -129,7 +134,9 @@ def test_a_book_read_by_rest_stands_in_for_a_dead_feed() -> None:
     """Not proven means REST; its book may fire within two seconds."""
     dead = replace(PROVEN, connection=Proof.NOT_PROVEN)
     rest = replace(quote("0.40", at_s=99.0), source=Source.REST)
-    assert outcome(decide(stop_of(), look(rest, freshness=dead, confirmed_s=99.0), MARKET, NOW)) == "EXIT:STOP"
+    assert (
+        outcome(decide(stop_of(), look(rest, freshness=dead, confirmed_s=99.0), MARKET, NOW)) == "EXIT:STOP"
+    )
     old = replace(rest, received_s=94.0)
     seen = look(old, freshness=dead, confirmed_s=94.0)
     assert decide(stop_of(), seen, MARKET, NOW) == Unknown("connection")
@@ -192,8 +199,12 @@ def test_dwell_counts_from_the_first_touch_without_a_break() -> None:
 @pytest.mark.parametrize(
     ("quotes", "began_s", "is_suspicious"),
     [
-        pytest.param([quote("0.50", "0.52", at_s=99), quote("0.40", "0.42")], 0, False, id="a fall of ten cents"),
-        pytest.param([quote("0.56", "0.58", at_s=99), quote("0.40", "0.42")], 0, True, id="sixteen cents at once"),
+        pytest.param(
+            [quote("0.50", "0.52", at_s=99), quote("0.40", "0.42")], 0, False, id="a fall of ten cents"
+        ),
+        pytest.param(
+            [quote("0.56", "0.58", at_s=99), quote("0.40", "0.42")], 0, True, id="sixteen cents at once"
+        ),
         pytest.param([quote("0.40", "0.42", size="9")], 0, True, id="top smaller than held"),
         pytest.param([quote("0.40", "0.51")], 0, True, id="spread above ten cents"),
         pytest.param([quote("0.40", None)], 0, True, id="no ask"),

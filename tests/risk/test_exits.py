@@ -180,7 +180,9 @@ def test_a_pause_holds_the_exit_and_a_resume_decides_anew() -> None:
 def test_a_recovered_price_withdraws_a_waiting_exit() -> None:
     """After the pause the evidence decides, not the memory of a breach."""
     world = armed()
-    world.tell(ShardsSeen(shards=(ShardStatus(exchange_index=2, exchange_active=True, trading_active=False),)))
+    world.tell(
+        ShardsSeen(shards=(ShardStatus(exchange_index=2, exchange_active=True, trading_active=False),))
+    )
     world.bid("0.40").bid("0.55").quiet(4)
     world.tell(ShardsSeen(shards=(ShardStatus(exchange_index=2, exchange_active=True, trading_active=True),)))
     world.quiet(2)

@@ -66,7 +66,12 @@ class World:
             )
         )
         self.market = Market(
-            ticker=TICKER, status=MarketStatus.ACTIVE, open_ms=None, close_ms=None, grid=GRID, exchange_index=2
+            ticker=TICKER,
+            status=MarketStatus.ACTIVE,
+            open_ms=None,
+            close_ms=None,
+            grid=GRID,
+            exchange_index=2,
         )
         self.link()
 
@@ -111,7 +116,9 @@ class World:
         self.cache.set_connection(ConnectionFacts(epoch=1, is_connected=False, heard_s=None, lag=None))
         self.step()
 
-    def quote(self, bid: str | None, ask: str | None = None, size: str = "500", source: Source = Source.BOOK) -> Quote:
+    def quote(
+        self, bid: str | None, ask: str | None = None, size: str = "500", source: Source = Source.BOOK
+    ) -> Quote:
         """A quote from the held side; the ask defaults to two cents above the bid."""
         if ask is None and bid is not None:
             ask = str(min(D(bid) + D("0.02"), D("0.99")))
@@ -199,7 +206,9 @@ class World:
         """A position on the world's side; a negative count is the other side."""
         amount = D(count)
         side = self.side if amount > 0 else self.side.other
-        return Position(ticker=TICKER, side=side, count=abs(amount), entry=None if entry is None else D(entry))
+        return Position(
+            ticker=TICKER, side=side, count=abs(amount), entry=None if entry is None else D(entry)
+        )
 
     def opened(self, count: str = "10", entry: str | None = "0.60") -> World:
         """The hook."""
@@ -247,7 +256,11 @@ class World:
         send = self.sends[-1]
         return self.tell(
             Answered(
-                key=KEY, intent_id=send.intent_id, attempt=send.attempt, outcome=outcome, answered_s=self.now_s
+                key=KEY,
+                intent_id=send.intent_id,
+                attempt=send.attempt,
+                outcome=outcome,
+                answered_s=self.now_s,
             )
         )
 

@@ -1,0 +1,91 @@
+"""logs/stop_loss.log: one line per event, in the promised format, whatever the exchange calls its markets."""
+
+from __future__ import annotations
+
+import io
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from base.model import Key, Side
+from base.risk.event_log import EventLog, format_line
+from base.risk.messages import Line
+from tests.risk.world import armed
+
+LINE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z_]+ ticker=\S+ subaccount=\S+ side=\S+( [a-z_]+=[^\s=]+)*"
+)
+
+
+class Noon:
+    """A clock that stands still."""
+
+    def boot_s(self) -> float:
+        """Seconds."""
+        return 1.0
+
+    def utc_ms(self) -> int:
+        """2026-11-20T14:03:07.123Z."""
+        return 1_795_183_387_123
+
+
+def test_a_line_as_promised() -> None:
+    """UTC milliseconds, event, ticker, sub-account, side, then fields."""
+    line = Line(
+        event="TRIGGERED",
+        key=Key(0, "KXT"),
+        side=Side.NO,
+        fields={"count": Decimal(10), "bid": Decimal("0.4")},
+    )
+    assert format_line(line, Noon().utc_ms()) == (
+        "2026-11-20T14:03:07.123Z TRIGGERED ticker=KXT subaccount=0 side=no count=10.00 bid=0.4000"
+    )
+
+
+@given(st.text())
+def test_no_text_from_outside_breaks_a_line(text: str) -> None:
+    """Newlines, escapes and spaces in a refusal or a title stay inside their field."""
+    line = Line(event="REFUSED", key=Key(0, text or "x"), side=None, fields={"details": text})
+    assert LINE.fullmatch(format_line(line, Noon().utc_ms()))
+
+
+def test_an_event_outside_the_closed_list_is_our_mistake() -> None:
+    """Scripts of users rely on the list."""
+    with pytest.raises(ValueError, match="not an event"):
+        format_line(Line(event="HELLO", key=None, side=None, fields={}), 0)
+
+
+def test_every_line_of_an_exit_has_the_promised_shape(tmp_path: Path) -> None:
+    """From ARMED to CLOSED, with the fields the contract names."""
+    world = armed().bid("0.40").answer("10", "0.40")
+    world.tell(world.fill("10", "0", price="0.40"))
+    log = EventLog(tmp_path / "logs" / "stop_loss.log", Noon(), echo=io.StringIO())
+    for effect in world.effects:
+        if isinstance(effect, Line):
+            log.write(effect)
+    log.close()
+    lines = (tmp_path / "logs" / "stop_loss.log").read_text().splitlines()
+    assert all(LINE.fullmatch(line) for line in lines)
+    by_event = {line.split()[1]: line for line in lines}
+    for event, fields in {
+        "TRIGGERED": "count trigger bid floor reason intent",
+        "SENT": "count price floor intent attempt",
+        "FILLED": "count price fee order attempt",
+        "CLOSED": "count price fee profit reason intent latency_ms",
+    }.items():
+        assert set(fields.split()) <= set(re.findall(r" ([a-z_]+)=", by_event[event])), event
+
+
+def test_alarms_go_to_stderr_too(tmp_path: Path) -> None:
+    """A person who watches the terminal sees them."""
+    echo = io.StringIO()
+    log = EventLog(tmp_path / "stop_loss.log", Noon(), echo=echo)
+    log.write(Line(event="ALARM", key=None, side=None, fields={"reason": "blind"}))
+    log.write(Line(event="ARMED", key=Key(0, "T"), side=Side.YES, fields={}))
+    assert "ALARM" in echo.getvalue()
+    assert "ARMED" not in echo.getvalue()
+    log.close()
