@@ -1,0 +1,49 @@
+"""The folders of accounts: never mixed, found again, and old runs on the embedded exchange removed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from base.app.account_folder import AccountFolder, current_folder, drop_old_runs, folder_of, note_current
+
+
+def test_environments_and_keys_have_folders_of_their_own(tmp_path: Path) -> None:
+    """The same key in another environment is another account."""
+    paths = {folder_of(tmp_path, env, key).path for env in ("demo", "production") for key in ("a1", "b2")}
+    assert len(paths) == 4
+
+
+def test_newest_run_is_found_from_another_shell(tmp_path: Path) -> None:
+    """``status`` finds the account of the newest run on the embedded exchange."""
+    assert current_folder(tmp_path) is None
+    for name in ("simulated-000000000001", "simulated-000000000002"):
+        note_current(tmp_path, AccountFolder(tmp_path / name))
+    found = current_folder(tmp_path)
+    assert found is not None
+    assert found.path == tmp_path / "simulated-000000000002"
+
+
+@pytest.mark.parametrize("said", ["", "../../etc", "simulated-../x", "demo-1", "\xff"])
+def test_pointer_with_rubbish_points_nowhere(tmp_path: Path, said: str) -> None:
+    """A damaged pointer file leads to no folder."""
+    (tmp_path / "simulated-current").write_text(said, encoding="latin-1")
+    assert current_folder(tmp_path) is None
+
+
+def test_old_runs_go_and_others_stay(tmp_path: Path) -> None:
+    """The newest runs stay, and so does what is in use or belongs to a real account."""
+    runs = [tmp_path / f"simulated-00000000000{n}" for n in range(8)]
+    for age, run in enumerate(runs):
+        run.mkdir()
+        os.utime(run, (age, age))
+    (tmp_path / "demo-000000000000").mkdir()
+    in_use = AccountFolder(runs[0])
+    in_use.claim()
+    os.utime(runs[0], (0, 0))
+    drop_old_runs(tmp_path, keep=5)
+    left = {path.name for path in tmp_path.iterdir()}
+    in_use.release()
+    assert left == {run.name for run in (runs[0], *runs[3:])} | {"demo-000000000000"}
