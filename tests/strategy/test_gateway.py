@@ -1,0 +1,226 @@
+"""The guarded gateway: what holds an order, what is refused here, and that a bought position is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from base.errors import TransportError
+from base.model import (
+    Accepted,
+    EntryOrder,
+    Key,
+    Market,
+    MarketStatus,
+    Outcome,
+    Position,
+    Refused,
+    Side,
+    Unanswered,
+)
+from base.strategy.gateway import GuardedGateway
+from base.units import PriceGrid
+from tests.support import FakeClock
+
+D = Decimal
+TICKER = "KXTEST-26DEC31-A"
+MARKET = Market(
+    ticker=TICKER,
+    status=MarketStatus.ACTIVE,
+    open_ms=None,
+    close_ms=1_795_000_600_000,
+    grid=PriceGrid.of([("0.0000", "0.1000", "0.0010"), ("0.1000", "1.0000", "0.0100")]),
+    exchange_index=2,
+)
+
+
+class World:
+    """An exchange that accepts, markets that are listed, and guards that hold what they are told to."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.sent: list[EntryOrder] = []
+        self.cancelled: list[tuple[str, str, int, int]] = []
+        self.opened: list[Position] = []
+        self.listed: dict[str, Market] = {TICKER: MARKET}
+        self.reads = 0
+        self.held: str | None = None
+        self.filled = D("10")
+        self.gateway = GuardedGateway(self, self, self, self.opened.append, self.clock)
+
+    def place_entry(self, order: EntryOrder) -> Outcome:
+        """Accept."""
+        self.sent.append(order)
+        return Accepted(
+            client_order_id=order.client_order_id,
+            order_id="o1",
+            filled=self.filled,
+            remaining=D(0),
+            average_price=order.price if self.filled else None,
+            average_fee=None,
+            ts_ms=None,
+        )
+
+    def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:
+        """Cancel."""
+        self.cancelled.append((order_id, ticker, exchange_index, subaccount))
+        return Refused(client_order_id="", status=404, code="not_found", details="")
+
+    def markets(self, tickers: Collection[str]) -> Mapping[str, Market]:
+        """List."""
+        self.reads += 1
+        return {ticker: self.listed[ticker] for ticker in tickers if ticker in self.listed}
+
+    def open_markets(self, series: str) -> Collection[Market]:
+        """List."""
+        return tuple(self.listed.values())
+
+    def balance(self, subaccount: int = 0) -> Decimal:
+        """Cash."""
+        return D(100)
+
+    def holds(self, key: Key) -> str | None:
+        """Hold."""
+        return self.held
+
+    def buy(self, **changes: Any) -> Outcome:
+        """Buy ten at 0.46, or otherwise."""
+        order = {"ticker": TICKER, "side": Side.YES, "count": D(10), "price": D("0.46"), **changes}
+        return self.gateway.buy(**order)
+
+
+def test_order_carries_the_shard_of_its_market_and_an_id_of_its_own() -> None:
+    """What is sent is what was asked for, on the market's own matching engine, each with a new id."""
+    world = World()
+    world.buy()
+    world.buy(rests=True, subaccount=3)
+    first, second = world.sent
+    assert (first.ticker, first.side, first.is_buy, first.count, first.price) == (
+        TICKER,
+        Side.YES,
+        True,
+        D(10),
+        D("0.46"),
+    )
+    assert (first.exchange_index, first.time_in_force, first.subaccount) == (2, "immediate_or_cancel", 0)
+    assert (second.time_in_force, second.subaccount) == ("good_till_canceled", 3)
+    assert first.client_order_id != second.client_order_id
+
+
+def test_filled_buy_is_told_to_the_monitor_at_once() -> None:
+    """Protection does not wait for the exchange's reports; nothing filled is nothing opened."""
+    world = World()
+    world.buy(side=Side.NO, price=D("0.54"))
+    assert world.opened == [Position(ticker=TICKER, side=Side.NO, count=D(10), entry=D("0.54"))]
+    world.filled = D(0)
+    world.buy()
+    assert len(world.opened) == 1
+
+
+def test_sale_opens_nothing() -> None:
+    """Selling is not entering."""
+    world = World()
+    assert isinstance(world.gateway.sell(TICKER, Side.YES, D(1), D("0.40")), Accepted)
+    assert world.sent[0].is_buy is False
+    assert world.opened == []
+
+
+@pytest.mark.parametrize("why", ["halted", "latched", "paper"])
+def test_held_order_never_leaves(why: str) -> None:
+    """Halt, an exit in that market, or paper execution: refused here, nothing was sent."""
+    world = World()
+    world.held = why
+    outcome = world.buy()
+    assert isinstance(outcome, Refused)
+    assert (outcome.status, outcome.code) == (0, why)
+    assert world.sent == []
+
+
+def test_cancel_is_never_held_back() -> None:
+    """Taking an order away only lowers the risk."""
+    world = World()
+    world.held = "halted"
+    world.gateway.cancel("o1", TICKER)
+    assert world.cancelled == [("o1", TICKER, 2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        pytest.param({"count": D(0)}, "count", id="nothing"),
+        pytest.param({"count": D(-1)}, "count", id="negative count"),
+        pytest.param({"count": D("0.005")}, "count", id="finer than the step"),
+        pytest.param({"count": D("NaN")}, "count", id="no number"),
+        pytest.param({"count": 10.0}, "not_decimal", id="float count"),
+        pytest.param({"price": 0.46}, "not_decimal", id="float price"),
+        pytest.param({"price": D("46")}, "off_grid", id="cents"),
+        pytest.param({"price": D(0)}, "off_grid", id="zero price"),
+        pytest.param({"price": D("0.465")}, "off_grid", id="between two steps"),
+        pytest.param({"price": D("NaN")}, "off_grid", id="price is no number"),
+        pytest.param({"side": Side.NO, "price": D("0.955")}, None, id="fine step seen from NO"),
+        pytest.param({"ticker": "OTHER"}, "market_not_found", id="unknown market"),
+    ],
+)
+def test_wrong_order_is_refused_here(changes: dict[str, Any], code: str | None) -> None:
+    """An order the exchange could not take does not use up the budget."""
+    outcome = World().buy(**changes)
+    assert (outcome.code if isinstance(outcome, Refused) else None) == code
+
+
+@pytest.mark.parametrize(
+    "market",
+    [
+        pytest.param(replace(MARKET, status=MarketStatus.INACTIVE), id="by status"),
+        pytest.param(replace(MARKET, close_ms=1_794_999_999_999), id="by the clock"),
+    ],
+)
+def test_closed_market_is_refused_here(market: Market) -> None:
+    """A market that is not open takes no order, whatever its last status was."""
+    world = World()
+    world.listed[TICKER] = market
+    outcome = world.buy()
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "market_not_open"
+
+
+def test_market_is_read_again_when_what_is_known_is_old() -> None:
+    """Grid and status are read once and again after half a minute."""
+    world = World()
+    world.buy()
+    world.buy()
+    assert world.reads == 1
+    world.clock.advance(31)
+    world.buy()
+    assert world.reads == 2
+
+
+def test_market_that_cannot_be_read_refuses_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No market data, no entry: the reason is in the answer, nothing is raised into the strategy."""
+    world = World()
+
+    def fails(tickers: Collection[str]) -> Mapping[str, Market]:
+        raise TransportError("no route")
+
+    monkeypatch.setattr(world, "markets", fails)
+    outcome = world.buy()
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "market_not_read"
+
+
+def test_lost_answer_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What became of the order is unknown: it is handed back as such and nothing is claimed or repeated."""
+    world = World()
+    calls: list[EntryOrder] = []
+
+    def loses(order: EntryOrder) -> Outcome:
+        calls.append(order)
+        return Unanswered(client_order_id=order.client_order_id, why="timeout")
+
+    monkeypatch.setattr(world, "place_entry", loses)
+    assert isinstance(world.buy(), Unanswered)
+    assert len(calls) == 1
+    assert world.opened == []
