@@ -95,7 +95,7 @@ def test_a_touched_stop_is_one_exit(replay: Any) -> None:
     assert rows == [
         {
             "ts_ms": START_NS // 1_000_000 + 10_000, "ticker": T, "side": "yes", "decision": "EXIT",
-            "reason": "STOP", "bid": "0.3900", "trigger": "0.3900", "suspicious": False,
+            "reason": "STOP", "bid": "0.3900", "trigger": "0.3900", "suspicious": True,
         }
     ]  # fmt: skip
     assert summary == {"frames": 5, "decoded": 5, "unknown_type": 0, "refused": 0, "decisions": 1}
@@ -296,6 +296,7 @@ def test_a_real_fall_fires_where_the_book_says() -> None:
     """In the first session YES falls from 0.98 to 0.02 within a minute."""
     market = SESSIONS["kxbtc15m_ws_20260514T0109Z.jsonl.gz"][0]
     text = _run("kxbtc15m_ws_20260514T0109Z.jsonl.gz", [f"{market}:yes:10@0.60"], ["stop=0.50"])
-    (row, _) = [json.loads(line) for line in text.splitlines()]
+    begun, row, _ = [json.loads(line) for line in text.splitlines()]
+    assert (begun["decision"], begun["reason"], begun["bid"]) == ("UNPROTECTED", "would_fire_now", "0.4900")
     assert (row["decision"], row["reason"], row["trigger"]) == ("EXIT", "STOP", "0.5000")
     assert "0.0000" < row["bid"] <= "0.5000"
