@@ -89,6 +89,15 @@ UNHEARD = Freshness(
 """Nothing is known: no connection, no subscription."""
 
 
+def life_window_s(held_markets: int) -> float:
+    """How long a held market may be silent.
+
+    At 20 probes a second n quiet markets are probed once in n/20 s; a tenth more covers the way
+    there and back, or the last ones in the round would lose their proof each time.
+    """
+    return max(LIFE_S, held_markets / PROBES_PER_S * 1.1)
+
+
 def judge(
     connection: ConnectionFacts, market: MarketFacts | None, held_markets: int, now_s: float
 ) -> Freshness:
@@ -97,7 +106,7 @@ def judge(
         return UNHEARD
     heard = connection.heard_s
     is_up = connection.is_connected and heard is not None and now_s - heard <= CONNECTION_S
-    life_s = max(LIFE_S, held_markets / PROBES_PER_S)
+    life_s = life_window_s(held_markets)
     return Freshness(
         connection=_proof(is_up),
         ack=_proof(market.epoch == connection.epoch != 0),

@@ -47,6 +47,10 @@ class Channel:
         self.name = name
         self.is_per_market = name in PER_MARKET_CHANNELS
         self.wanted: set[str] = set()
+        self.connected()
+
+    def connected(self) -> None:
+        """Begin a new connection: what an older one acknowledged or refused says nothing."""
         self.sid: int | None = None
         self.acked: set[str] = set()
         self.pending: Pending | None = None
@@ -56,10 +60,6 @@ class Channel:
         self._retry_s = float("-inf")
         self._batch = LARGEST_BATCH
         self._adds_by_subscribe = False
-
-    def connected(self) -> None:
-        """Forget what an older connection acknowledged."""
-        self.__dict__.update(Channel(self.name).__dict__ | {"wanted": self.wanted})
 
     def is_acked(self, ticker: str) -> bool:
         """Whether the exchange has acknowledged this market on this connection."""

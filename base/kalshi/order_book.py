@@ -132,6 +132,10 @@ class OrderBook:
         bid, ask = self._bids.top(), self._asks.top()
         return bid is not None and ask is not None and bid >= ask
 
+    def has_top(self, bid: Decimal | None, ask: Decimal | None) -> bool:
+        """Whether these are the best prices."""
+        return self._bids.top() == bid and self._asks.top() == ask
+
     def equals(self, other: OrderBook) -> bool:
         """Whether every level of both sides is the same."""
         return self._bids.has_same_levels(other._bids) and self._asks.has_same_levels(other._asks)

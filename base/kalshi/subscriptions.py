@@ -7,6 +7,8 @@ answered by ``ok``. See: section 6 of the protocol page.
 
 from __future__ import annotations
 
+from collections import deque
+
 from base.kalshi import commands
 from base.kalshi.channel import COMMAND_TIMEOUT_S, Channel
 from base.kalshi.commands import ACCOUNT_CHANNELS, BOOK, TICKER
@@ -26,7 +28,7 @@ class Subscriptions:
             for channel in (self.ticker, self.book, *(Channel(name) for name in ACCOUNT_CHANNELS))
         }
         self._next_id = 1
-        self._snapshot_ids: dict[int, frozenset[str]] = {}
+        self._snapshot_ids: deque[int] = deque(maxlen=1000)
         self._listing_id: int | None = None
         self._listing_s = float("-inf")
         self.errors: dict[int, int] = {}  # by code, since the start
@@ -58,13 +60,9 @@ class Subscriptions:
         for at in range(0, len(tickers), SNAPSHOT_BATCH):
             batch = tickers[at : at + SNAPSHOT_BATCH]
             command_id = self._new_id()
-            self._snapshot_ids[command_id] = frozenset(batch)
+            self._snapshot_ids.append(command_id)
             texts.append(commands.get_snapshot(command_id, sid, batch))
         return texts
-
-    def answers_snapshot_request(self, command_id: int | None) -> bool:
-        """Whether a snapshot with this ``id`` answers a request of ours."""
-        return command_id is not None and command_id in self._snapshot_ids
 
     def channel_of(self, sid: int | None) -> Channel | None:
         """The channel that ``sid`` belongs to, ``None`` if we know of none."""
@@ -87,18 +85,18 @@ class Subscriptions:
         if (channel := self._channels.get(frame.channel)) is not None:
             channel.on_subscribed(frame.sid, frame.id)
 
-    def on_ok(self, frame: Ok, now_s: float) -> str | None:
-        """A command was carried out; return a command that follows from it, if one does."""
+    def on_ok(self, frame: Ok, now_s: float) -> None:
+        """A command was carried out."""
         if frame.subscriptions is not None:
-            return self._adopt(frame.subscriptions)
-        if self.answers_snapshot_request(frame.id):
-            return None
+            self._adopt(frame.subscriptions)
+            return
+        if frame.id in self._snapshot_ids:
+            return  # some servers also say ok to get_snapshot
         channel = self._waiting_for(frame.id) or (
             self.channel_of(frame.sid) if frame.id is None else None
         )
         if channel is not None:
             channel.on_ok(frame.sid, frame.market_tickers, now_s)
-        return None
 
     def on_unsubscribed(self, frame: Unsubscribed) -> None:
         """A subscription has ended."""
@@ -108,7 +106,7 @@ class Subscriptions:
     def on_error(self, frame: ErrorFrame, now_s: float) -> str | None:
         """A command or a subscription failed; return a command that follows from it, if one does."""
         self.errors[frame.code] = self.errors.get(frame.code, 0) + 1
-        if self._snapshot_ids.pop(frame.id or 0, None) is not None:
+        if frame.id in self._snapshot_ids:
             if frame.code == 7:
                 self.book.on_error(7, (), now_s, is_ours=False)
             return None
@@ -127,12 +125,11 @@ class Subscriptions:
         self._listing_id = self._new_id()
         return commands.list_subscriptions(self._listing_id)
 
-    def _adopt(self, listed: tuple[tuple[str, int], ...]) -> str | None:
+    def _adopt(self, listed: tuple[tuple[str, int], ...]) -> None:
         for name, sid in listed:
             channel = self._channels.get(name)
             if channel is not None and channel.sid != sid:
                 channel.adopt(sid)
-        return None
 
     def _waiting_for(self, command_id: int | None) -> Channel | None:
         if command_id is None:

@@ -1,19 +1,52 @@
-"""The websocket manager: one thread that keeps the feed alive. Signatures first, body follows."""
+"""The websocket manager: one thread that connects, signs, reads and reconnects, for ever.
+
+Other threads say what they want and return at once; this thread alone touches the socket, the
+subscriptions and the books, so those need no lock. It never calls REST and never waits for
+anybody: a slow reader would be cut off by the exchange.
+"""
 
 from __future__ import annotations
 
+import logging
+import random
+import threading
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from websocket import ABNF
+
 from base.clock import Clock
+from base.errors import TransportError, WireError
+from base.feed.backoff import Backoff
 from base.feed.clock_offset import ClockOffset
+from base.feed.freshness import CONNECTION_S, ConnectionFacts
 from base.kalshi.auth import Signer
+from base.kalshi.buffered_socket import Waker
+from base.kalshi.dialing import Dialer
+from base.kalshi.feed_clock import LagMeter
+from base.kalshi.feed_session import FeedSession
+from base.kalshi.feed_stats import FeedStats
+from base.kalshi.frame_handlers import FrameHandlers
+from base.kalshi.messages import UnknownFrame, decode
+from base.kalshi.websocket_link import Connector, HandshakeRefused, LinkLost, Refusal, WebSocketLink
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
 from base.model import AccountEvent
 
+log = logging.getLogger(__name__)
+
+TICK_S = 0.05
+PING_S = 2.0
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 60.0
+LONGEST_RETRY_HELD_S = 3.0
+"""With positions held the feed is missed at once (stops-and-exits.md §8)."""
+
+Crashed = Callable[[str, BaseException], None]
+
 
 class WebSocketManager:
-    """Connect, sign, read, reconnect; every call from another thread returns at once."""
+    """Keeps the feed of one account alive. ``_lock`` (wants) guards what other threads asked for."""
 
     def __init__(
         self,
@@ -26,41 +59,270 @@ class WebSocketManager:
         on_account_event: Callable[[AccountEvent], None],
         on_connected: Callable[[int], None] | None = None,
         on_disconnected: Callable[[str], None] | None = None,
+        on_crashed: Crashed | None = None,
         handshake_timeout_s: float = 5.0,
     ):
-        raise NotImplementedError
+        self._cache, self._clock = cache, clock
+        self._stats = FeedStats()
+        self._handlers = FrameHandlers(self._stats, on_account_event, on_connected, on_disconnected)
+        self._on_crashed = on_crashed
+        self._waker = Waker()
+        self._connector = Connector(url, signer, clock, Dialer(clock), self._waker, handshake_timeout_s)
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        # Guarded by _lock:
+        self._held: set[str] = set()
+        self._watched: set[str] = set()
+        self._wants_changed = True
+        # Appended by other threads, taken by this one:
+        self._asked: deque[tuple[Callable[[str], None], str]] = deque()
+        self._reset_asked = False
+        # Owned by the thread:
+        self._session = FeedSession(cache, self._stats)
+        self._lag = LagMeter(clock, offset, self._session)
+        self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        self._epoch = 0
+        self._is_connected = False
+        self._is_turned_away = False  # by 401, 403 or 429: what REST says doesn't change that
+        self._next_ping_s = 0.0
+
+    # --- called from other threads; all return at once ------------------------------------------
 
     def start(self) -> None:
         """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="websocket manager", daemon=True)
+        self._thread.start()
 
-    def stop(self, timeout_s: float = 2.0) -> None:
-        """End the thread within ``timeout_s``."""
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """End the thread; ``False``: it was still busy after ``timeout_s`` seconds."""
+        self._stopping.set()
+        self._waker.wake()
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def hold(self, ticker: str) -> None:
-        """Subscribe everything a held market needs."""
+        """Subscribe everything a held market needs. Twice is once."""
+        self._change(self._held, ticker, add=True)
 
     def release(self, ticker: str) -> None:
-        """Stop holding ``ticker``."""
+        """Stop holding ``ticker``; it is unsubscribed unless it is watched."""
+        self._change(self._held, ticker, add=False)
 
     def watch_only(self, ticker: str) -> None:
-        """Subscribe the ticker channel of a market that is not held."""
+        """Subscribe the ticker channel of a market that nobody holds."""
+        self._change(self._watched, ticker, add=True)
 
     def unwatch(self, ticker: str) -> None:
-        """Stop watching ``ticker``."""
-
-    def probe(self, ticker: str) -> None:
-        """Ask for a snapshot of the book; one that equals the local book proves the quote."""
+        """Stop watching ``ticker``; it stays subscribed while it is held."""
+        self._change(self._watched, ticker, add=False)
 
     def held(self) -> Collection[str]:
         """The tickers held now."""
-        raise NotImplementedError
+        with self._lock:
+            return frozenset(self._held)
+
+    def probe(self, ticker: str) -> None:
+        """Ask for a snapshot of the book; one that equals the local book proves the quote."""
+        self._asked.append((self._session.probe, ticker))
+        self._waker.wake()
+
+    def distrust(self, ticker: str) -> None:
+        """Another source contradicts the book of ``ticker``: fetch it anew."""
+        self._asked.append((self._distrust, ticker))
+        self._waker.wake()
 
     def reset_backoff(self) -> None:
-        """Try to connect at once: something else reached the exchange."""
+        """Try to connect again within a second: something else reached the exchange."""
+        self._reset_asked = True
+        self._waker.wake()
 
     def register_handler(self, message_type: str, fn: Callable[[Any], None]) -> None:
-        """Call ``fn`` with every decoded frame of ``message_type``."""
+        """Call ``fn`` on the manager's thread with every decoded frame of ``message_type``."""
+        self._handlers.register(message_type, fn)
 
-    def get_stats(self) -> Mapping[str, int | float | str | None]:
-        """Counts since the start."""
-        raise NotImplementedError
+    def get_stats(self) -> Mapping[str, object]:
+        """Counts since the start, and the state of the connection."""
+        return self._stats.copy() | {"epoch": self._epoch, "is_connected": self._is_connected}
+
+    def _change(self, tickers: set[str], ticker: str, *, add: bool) -> None:
+        if not ticker:
+            raise ValueError("a ticker has letters")
+        with self._lock:
+            if (ticker in tickers) == add:
+                return
+            if add:
+                tickers.add(ticker)
+            else:
+                tickers.remove(ticker)
+            self._wants_changed = True
+        self._waker.wake()
+
+    # --- the thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._connect_once()
+        except Exception as e:
+            log.exception("websocket manager died")
+            if self._on_crashed is None:
+                raise
+            self._on_crashed("websocket manager", e)
+        finally:
+            self._cache.set_connection(
+                ConnectionFacts(epoch=self._epoch, is_connected=False, heard_s=None, lag=None)
+            )
+
+    def _connect_once(self) -> None:
+        try:
+            link = self._connector.open(self._stopping.is_set)
+        except (HandshakeRefused, TransportError) as e:
+            self._failed(e)
+            return
+        why = "stopped"
+        try:
+            self._begin(link)
+            self._serve(link)
+        except LinkLost as e:
+            why = str(e)
+            self._stats.connection_errors += 1
+            self._stats.last_error = why
+        finally:
+            link.drop(politely=self._stopping.is_set())
+            self._end(why)
+        if not self._stopping.is_set():
+            self._pause(self._delay_s())
+
+    def _begin(self, link: WebSocketLink) -> None:
+        now_s = self._clock.boot_s()
+        self._epoch += 1
+        self._is_connected, self._is_turned_away = True, False
+        self._stats.connects += 1
+        self._cache.set_connection(
+            ConnectionFacts(epoch=self._epoch, is_connected=True, heard_s=now_s, lag=None)
+        )
+        self._session.connected(self._epoch, now_s)
+        self._next_ping_s = now_s + PING_S
+        log.info("feed connected epoch=%d failures=%d", self._epoch, self._backoff.failures)
+        self._handlers.connected(self._epoch)
+
+    def _end(self, why: str) -> None:
+        self._is_connected = False
+        self._cache.set_connection(
+            ConnectionFacts(epoch=self._epoch, is_connected=False, heard_s=None, lag=None)
+        )
+        if not self._stopping.is_set():
+            log.warning("feed lost epoch=%d reason=%s", self._epoch, ascii(why))
+        self._handlers.disconnected(why)
+
+    def _serve(self, link: WebSocketLink) -> None:
+        source, boot_s = link.source, self._clock.boot_s
+        heard_s = source.read_s
+        next_tick_s = 0.0
+        while not self._stopping.is_set():
+            message = link.read(next_tick_s)
+            now_s = boot_s() if message is None else source.read_s
+            if now_s - heard_s > CONNECTION_S:
+                raise LinkLost("nothing heard for 5 s")
+            if message is not None:
+                heard_s = now_s
+                self._take(message[0], message[1], now_s, is_new_read=now_s != self._measured_s)
+            if message is None or now_s >= next_tick_s:
+                next_tick_s = boot_s() + TICK_S
+                self._tick(link)
+
+    _measured_s = 0.0
+
+    def _take(self, opcode: int, payload: bytes, at_s: float, *, is_new_read: bool) -> None:
+        if opcode != ABNF.OPCODE_TEXT:
+            if opcode == ABNF.OPCODE_BINARY:
+                self._stats.frames += 1
+                self._stats.refuse("binary")
+            self._cache.heard(at_s)
+            return
+        self._stats.frames += 1
+        try:
+            frame = decode(payload)
+        except WireError as e:
+            self._stats.refuse(e.field)
+            self._cache.heard(at_s)  # if it had a number, the next one shows the gap
+            return
+        lag = None
+        if is_new_read:
+            # Once per read from the socket: the first frame of a burst has waited longest.
+            self._measured_s = at_s
+            lag = self._lag.measure(frame)
+        if type(frame) is UnknownFrame:
+            self._stats.unknown_type += 1
+        else:
+            self._stats.decoded += 1
+        self._session.on_frame(frame, at_s, lag)
+        self._handlers.on_frame(frame, self._session)
+
+    def _tick(self, link: WebSocketLink) -> None:
+        now_s = self._clock.boot_s()
+        self._take_wants(now_s)
+        for text in self._session.due(now_s):
+            link.send(text)
+        if now_s >= self._next_ping_s:
+            self._next_ping_s = now_s + PING_S
+            link.ping()
+        self._reset_asked = False
+        if self._backoff.failures and self._session.is_live:
+            self._backoff.reset()  # a connection counts as a success once data flows
+
+    def _take_wants(self, now_s: float) -> None:
+        if self._wants_changed:
+            with self._lock:
+                held, watched = set(self._held), set(self._watched)
+                self._wants_changed = False
+            self._session.want(held, watched, now_s)
+        while self._asked:
+            ask, ticker = self._asked.popleft()
+            ask(ticker)
+
+    def _distrust(self, ticker: str) -> None:
+        self._session.distrust(ticker, self._clock.boot_s())
+
+    # --- failures -------------------------------------------------------------------------------
+
+    def _failed(self, error: HandshakeRefused | TransportError) -> None:
+        if self._stopping.is_set():
+            return
+        is_news = self._backoff.failures == 0
+        self._stats.connection_errors += 1
+        self._stats.last_error = str(error)
+        refusal = error.refusal if isinstance(error, HandshakeRefused) else None
+        self._is_turned_away = refusal in (Refusal.KEY, Refusal.FORBIDDEN, Refusal.LIMITED)
+        if refusal is Refusal.KEY:
+            log.error("the exchange does not accept this API key: %s", ascii(str(error)))
+        elif is_news:
+            log.warning("feed cannot connect reason=%s", ascii(str(error)))
+        self._pause(self._delay_s(is_permanent=refusal is Refusal.KEY))
+
+    def _delay_s(self, *, is_permanent: bool = False) -> float:
+        jitter = random.random()  # noqa: S311 - spreads retries, hides nothing
+        if is_permanent:
+            self._backoff.next_delay_s(jitter)
+            return LONGEST_RETRY_S * (0.5 + jitter / 2)
+        is_held = bool(self._held) and not self._is_turned_away
+        return self._backoff.next_delay_s(jitter, LONGEST_RETRY_HELD_S if is_held else LONGEST_RETRY_S)
+
+    def _pause(self, delay_s: float) -> None:
+        until_s = self._clock.boot_s() + delay_s
+        while not self._stopping.is_set() and (left_s := until_s - self._clock.boot_s()) > 0:
+            self._waker.wait(left_s)
+            self._waker.clear()
+            now_s = self._clock.boot_s()
+            self._take_wants(now_s)  # the cache must know what is wanted, connected or not
+            if self._reset_asked and not self._is_turned_away:
+                self._backoff.reset()
+                until_s = min(until_s, now_s + random.random() * FIRST_RETRY_S)  # noqa: S311
+            self._reset_asked = False

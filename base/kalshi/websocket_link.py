@@ -1,0 +1,202 @@
+"""One WebSocket connection: dial, sign, shake hands, read messages, drop. Errors are told in our words.
+
+See: docs.kalshi.com/websockets/websocket-connection and connection-keep-alive, read 2026-11-20.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from enum import Enum, auto
+from urllib.parse import urlsplit
+
+import msgspec
+import websocket
+from websocket import ABNF
+
+from base.clock import Clock
+from base.errors import MonitorError, TransportError
+from base.kalshi.auth import Signer
+from base.kalshi.buffered_socket import BoundedFrames, BoundedMessage, BufferedSocket, Interrupted, Waker
+from base.kalshi.dialing import Dialer, tls_context
+from base.kalshi.messages import MOST_BYTES
+
+_HANDSHAKE_BYTES = 1 << 16
+_LIBRARY_ERRORS = (websocket.WebSocketException, OSError, ssl.SSLError, ValueError, IndexError)
+
+
+class Refusal(Enum):
+    """Why the exchange turned a handshake away, and so how soon to try again."""
+
+    CLOCK = auto()  # our timestamp: sign anew and try again
+    KEY = auto()  # wrong key, signature or environment: a person must act
+    FORBIDDEN = auto()  # 403
+    LIMITED = auto()  # 429
+    OTHER = auto()
+
+
+class HandshakeRefused(MonitorError):
+    """The exchange answered the upgrade with an error."""
+
+    def __init__(self, status: int, code: str, refusal: Refusal):
+        super().__init__(status, code, refusal)
+        self.status, self.code, self.refusal = status, code, refusal
+
+    def __str__(self) -> str:
+        return f"handshake refused ({self.status} {self.code})".replace(" )", ")")
+
+
+class LinkLost(MonitorError):
+    """The connection ended or broke."""
+
+
+class WebSocketLink:
+    """An open connection, owned by one thread.
+
+    Args:
+        socket_: The library's WebSocket, connected.
+        source: The socket under it.
+    """
+
+    def __init__(self, socket_: websocket.WebSocket, source: BufferedSocket):
+        self._socket = socket_
+        self.source = source
+
+    def read(self, until_s: float) -> tuple[int, bytes] | None:
+        """Return the next message as ``(opcode, payload)``; ``None``: the time is up, or we were woken.
+
+        Raises:
+            LinkLost: If the connection is gone, was closed, or breaks the protocol.
+        """
+        self.source.until_s = until_s
+        try:
+            message: tuple[int, bytes] = self._socket.recv_data(control_frame=True)
+        except Interrupted:
+            return None
+        except _LIBRARY_ERRORS as e:
+            raise LinkLost(f"{type(e).__name__}: {e}") from None
+        if message[0] == ABNF.OPCODE_CLOSE:
+            raise LinkLost(f"closed by the exchange ({_close_code(message[1])})")
+        return message
+
+    def send(self, text: str) -> None:
+        """Send one text message.
+
+        Raises:
+            LinkLost: If it cannot be sent.
+        """
+        self._try(lambda: self._socket.send(text))
+
+    def ping(self) -> None:
+        """Send a ping; the exchange answers it with a pong.
+
+        Raises:
+            LinkLost: If it cannot be sent.
+        """
+        self._try(lambda: self._socket.ping(b"alive"))
+
+    def drop(self, *, politely: bool = False) -> None:
+        """Close the socket now. A dead peer never answers a close, so none is waited for."""
+        if politely:
+            try:
+                self._socket.send_close()
+            except _LIBRARY_ERRORS:
+                pass
+        self._socket.shutdown()
+
+    def _try(self, send: Callable[[], object]) -> None:
+        try:
+            send()
+        except _LIBRARY_ERRORS as e:
+            raise LinkLost(f"{type(e).__name__}: {e}") from None
+
+
+class Connector:
+    """Opens links to one address."""
+
+    def __init__(
+        self, url: str, signer: Signer, clock: Clock, dialer: Dialer, waker: Waker, timeout_s: float
+    ):
+        self._url = url
+        self._parts = urlsplit(url)
+        self._signer = signer
+        self._clock = clock
+        self._dialer = dialer
+        self._waker = waker
+        self._timeout_s = timeout_s
+
+    def open(self, cancelled: Callable[[], bool]) -> WebSocketLink:
+        """Connect, signed with the time of now.
+
+        Raises:
+            HandshakeRefused: If the exchange says no.
+            TransportError: If no connection came about in time.
+        """
+        deadline_s = self._clock.boot_s() + self._timeout_s
+        is_tls = self._parts.scheme == "wss"
+        host = self._parts.hostname or ""
+        sock = self._dialer.tcp(host, self._parts.port or (443 if is_tls else 80), deadline_s, cancelled)
+        try:
+            if is_tls:
+                sock.settimeout(max(0.01, deadline_s - self._clock.boot_s()))
+                sock = tls_context().wrap_socket(sock, server_hostname=host)
+                sock.setblocking(False)
+            source = BufferedSocket(sock, self._waker, self._clock.boot_s)
+            return self._shake_hands(source, deadline_s, cancelled)
+        except (OSError, ValueError) as e:
+            sock.close()
+            raise TransportError(f"cannot open the feed: {e}") from None
+        except BaseException:
+            sock.close()
+            raise
+
+    def _shake_hands(
+        self, source: BufferedSocket, deadline_s: float, cancelled: Callable[[], bool]
+    ) -> WebSocketLink:
+        source.until_s, source.left_bytes = deadline_s, _HANDSHAKE_BYTES
+        socket_ = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+        # Signed per attempt, here: a stamp made before a pause would be refused.
+        headers = self._signer.headers("GET", self._parts.path, self._clock.utc_ms())
+        try:
+            socket_.connect(
+                self._url, socket=source, header=headers, redirect_limit=0, suppress_origin=True
+            )
+        except websocket.WebSocketBadStatusException as e:
+            raise _refused(e) from None
+        except Interrupted:
+            raise TransportError("cancelled" if cancelled() else "no handshake in time") from None
+        except websocket.WebSocketException as e:
+            raise TransportError(f"handshake failed: {type(e).__name__}") from None
+        source.left_bytes = None
+        socket_.frame_buffer = BoundedFrames(source, MOST_BYTES)
+        socket_.cont_frame = BoundedMessage(MOST_BYTES)
+        return WebSocketLink(socket_, source)
+
+
+def _refused(error: websocket.WebSocketBadStatusException) -> HandshakeRefused:
+    status = int(error.status_code)
+    text = error.resp_body if isinstance(error.resp_body, bytes) else b""
+    code, details = _code_of(text)
+    refusal = Refusal.OTHER
+    if status == 401:
+        refusal = Refusal.CLOCK if code == "header_timestamp_expired" else Refusal.KEY
+    elif status == 403:
+        refusal = Refusal.FORBIDDEN
+    elif status == 429:
+        refusal = Refusal.LIMITED
+    return HandshakeRefused(status, details or code, refusal)
+
+
+def _code_of(body: bytes) -> tuple[str, str]:
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return "", ""
+    error = found.get("error") if isinstance(found, dict) else None
+    if not isinstance(error, dict):
+        return "", ""
+    return str(error.get("code") or "")[:80], str(error.get("details") or "")[:80]
+
+
+def _close_code(payload: bytes) -> str:
+    return str(int.from_bytes(payload[:2], "big")) if len(payload) >= 2 else "no code"
