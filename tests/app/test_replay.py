@@ -287,7 +287,7 @@ def test_the_close_of_a_real_market_is_not_a_crash(name: str, winner: str) -> No
     """The last ticker shows bid 0 whoever won; the winner's stop, near 0.99 a second before, holds."""
     market = SESSIONS[name][0]
     rows = [
-        json.loads(line) for line in _run(name, [f"{market}:{winner}:10@0.40"], ["stop=0.02"]).splitlines()
+        json.loads(line) for line in _run(name, [f"{market}:{winner}:10@0.40"], ["stop=0.002"]).splitlines()
     ]
     assert [row for row in rows if row.get("decision") in ("EXIT", "NO_BID")] == []
 
