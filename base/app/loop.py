@@ -240,7 +240,8 @@ class TradingApp:
             parts.reconciler,
             *parts.executor.threads,
         ]
-        return [thread.name for thread in threads if not thread.is_alive()]
+        dead = [thread.name for thread in threads if not thread.is_alive()]
+        return dead if parts.feed.is_alive() else [*dead, "websocket manager"]
 
     def open_positions(self) -> int:
         """How many positions are held, as the monitor knows it."""

@@ -22,8 +22,15 @@ from base.units import price_text
 WATCH_S = 0.25
 UI_STOP_S = 1.0
 HARD_EXIT_S = 5.0
-# Anything else that fails is logged and leaves the stops alone.
-UNCRITICAL_THREADS = ("strategy", "ui", "control", "process_request")
+# One of these that dies ends the process; any other that fails is logged and leaves the stops alone.
+CRITICAL_THREADS = (
+    "websocket manager",
+    "stop-loss",
+    "exit-executor",
+    "reconciler",
+    "journal",
+    "price refresher",
+)
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +73,7 @@ class Ending:
     def _thread_failed(self, failed: threading.ExceptHookArgs) -> None:
         name = failed.thread.name if failed.thread is not None else "?"
         _log.error("thread_failed name=%s", name, exc_info=failed.exc_value)
-        if not any(word in name for word in UNCRITICAL_THREADS):
+        if name.startswith(CRITICAL_THREADS):
             self.thread_died(name, failed.exc_value)
 
 

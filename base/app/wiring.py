@@ -83,7 +83,7 @@ def build(config: Config, access: Access, folder: AccountFolder, clock: Clock, c
     events = EventLog(Path(config.paths.logs) / LOG_NAME, clock, echo=cast(TextIO, CurrentStderr()))
     journal = Journal(folder.journal)
     cache = WebSocketPriceCache(clock)
-    feed = _feed(access, cache, clock, offset, inbox)
+    feed = _feed(access, cache, clock, offset, inbox, crashed)
     settings = config.stops.as_settings()
     refresher = PriceRefresher(
         cache, clients.prices, clock, stale_after_s=settings.stale_after_s, held=feed.held
@@ -140,7 +140,12 @@ def _clients(access: Access, budget: RateBudget, clock: Clock, offset: ClockOffs
 
 
 def _feed(
-    access: Access, cache: WebSocketPriceCache, clock: Clock, offset: ClockOffset, inbox: _Inbox
+    access: Access,
+    cache: WebSocketPriceCache,
+    clock: Clock,
+    offset: ClockOffset,
+    inbox: _Inbox,
+    crashed: Crashed,
 ) -> WebSocketManager:
     return WebSocketManager(
         access.endpoints.websocket_url,
@@ -151,4 +156,5 @@ def _feed(
         on_account_event=inbox.submit,
         on_connected=lambda epoch: inbox.submit(Linked(is_up=True)),
         on_disconnected=lambda why: inbox.submit(Linked(is_up=False)),
+        on_crashed=crashed,
     )
