@@ -102,6 +102,16 @@ class Controls(FaultControls):
             lambda: exchange.set_level(ticker, Side(side), Decimal(price), Decimal(count), self._now())
         )
 
+    def burst(self, ticker: str, frames: int, price: Amount = "0.50") -> None:
+        """Change one bid level ``frames`` times at once: as many deltas and tickers."""
+
+        def flood() -> None:
+            exchange, now_ms = self.running.venue.exchange, self._now()
+            for step in range(frames):
+                exchange.set_level(ticker, Side.BID, Decimal(price), Decimal(100 + step % 2), now_ms)
+
+        self._call(flood)
+
     def set_grid(self, ticker: str, grid: str, bands: Iterable[tuple[str, str, str]] = ()) -> None:
         """Change a market's grid: a known label, or any label with (start, end, step) bands."""
         new: Grid = grid_of(grid, *bands) if bands else GRIDS[grid]

@@ -86,7 +86,7 @@ class Budget:
 
 def _spend(buckets: list[Bucket], cost: int, now_ms: int) -> bool:
     # All or nothing: a refused request costs no tokens anywhere.
-    if not all([bucket.covers(cost, now_ms) for bucket in buckets]):
+    if not all(bucket.covers(cost, now_ms) for bucket in buckets):
         return False
     for bucket in buckets:
         bucket.take(cost)

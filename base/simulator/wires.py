@@ -52,6 +52,16 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+def send_at_once(transport: BaseTransport) -> None:
+    """Switch Nagle's algorithm off: a small frame or answer must not wait 40 ms for an ACK.
+
+    asyncio does so by itself only for sockets whose protocol number is set; accepted ones have 0.
+    """
+    raw = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError, AttributeError):
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class RestSocket(H11Protocol):
     """An HTTP connection that can be found by its peer's address."""
 
@@ -60,6 +70,7 @@ class RestSocket(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Register the connection."""
         super().connection_made(transport)
+        send_at_once(transport)
         self.wires.http[self.client] = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -80,7 +91,7 @@ class FeedSocket(WebSocketsSansIOProtocol):
     _ponged_at: float = 0.0
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Register the connection."""
+        """Register the connection, which was an HTTP one until now."""
         super().connection_made(transport)
         self.wires.sockets.add(self)
 

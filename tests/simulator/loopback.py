@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import requests
 import websocket
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from base.simulator.server import SimulatorServer
 
@@ -21,10 +23,16 @@ FEED_PATH = "/trade-api/ws/v2"
 A, B = "KXSIM-26DEC31-A", "KXSIM-26DEC31-B"
 
 
+@cache
+def load_key(key_path: str) -> PrivateKeyTypes:
+    """Read a key once: checking an RSA key takes longer than signing with it."""
+    with open(key_path, "rb") as file:
+        return serialization.load_pem_private_key(file.read(), password=None)
+
+
 def signed(key_id: str, key_path: str, method: str, path: str, *, skew_s: float = 0.0) -> dict[str, str]:
     """Return the three headers."""
-    with open(key_path, "rb") as file:
-        key = serialization.load_pem_private_key(file.read(), password=None)
+    key = load_key(key_path)
     stamp = str(int((time.time() + skew_s) * 1000))
     text = f"{stamp}{method}{path}".encode()
     if isinstance(key, ed25519.Ed25519PrivateKey):

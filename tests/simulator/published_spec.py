@@ -1,0 +1,138 @@
+"""Kalshi's own documents as validators: the exchange's answers are held against them."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS30Validator, oas30_format_checker
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+REFERENCE = Path(os.environ.get("REFERENCE_DIR") or Path(__file__).parents[3] / "shared")
+OPENAPI, ASYNCAPI = REFERENCE / "kalshi" / "openapi.yaml", REFERENCE / "kalshi" / "asyncapi.yaml"
+PREFIX = "/trade-api/v2"
+
+needs_spec = pytest.mark.skipif(
+    not (OPENAPI.is_file() and ASYNCAPI.is_file()),
+    reason=f"needs openapi.yaml and asyncapi.yaml in {REFERENCE}/kalshi: set REFERENCE_DIR",
+)
+
+
+@cache
+def document(path: Path) -> dict[str, Any]:
+    """Return a parsed document in which no object may have members it does not name."""
+    loaded: dict[str, Any] = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    _close(loaded["components"]["schemas"])
+    return loaded
+
+
+def _close(node: Any) -> None:
+    # An unknown member is as wrong as a missing one: it is a misspelt known one.
+    if isinstance(node, dict):
+        if isinstance(node.get("properties"), dict) and "allOf" not in node:
+            node.setdefault("additionalProperties", False)
+        for child in node.values():
+            _close(child)
+    elif isinstance(node, list):
+        for child in node:
+            _close(child)
+
+
+def _registry(path: Path, uri: str) -> Registry[Any]:
+    resource = Resource(contents=document(path), specification=DRAFT202012)
+    return Registry().with_resource(uri, resource)
+
+
+def check_body(schema: dict[str, Any], body: object) -> None:
+    """Raise unless a REST body has the shape that the document gives."""
+    where = {"$ref": "urn:openapi" + schema["$ref"]} if "$ref" in schema else schema
+    registry = _registry(OPENAPI, "urn:openapi")
+    OAS30Validator(where, registry=registry, format_checker=oas30_format_checker).validate(body)
+
+
+@cache
+def operations() -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
+    """Return (method, path pattern, operation) of every documented call, fixed paths first."""
+    found = []
+    for path, methods in document(OPENAPI)["paths"].items():
+        pattern = re.compile(PREFIX + re.sub(r"\{[^}]+\}", "[^/]+", path))
+        for method, operation in methods.items():
+            if method in ("get", "post", "put", "delete"):
+                found.append((path.count("{"), method.upper(), pattern, operation))
+    return [(m, p, o) for _, m, p, o in sorted(found, key=lambda row: row[0])]
+
+
+def operation_of(method: str, path: str) -> dict[str, Any]:
+    """Return the documented operation of a request."""
+    for known, pattern, operation in operations():
+        if known == method and pattern.fullmatch(path):
+            return operation
+    raise AssertionError(f"{method} {path} is not documented")
+
+
+def check_answer(method: str, path: str, status: int, body: object) -> None:
+    """Raise unless an answer is one that the document knows.
+
+    Errors come in three wire shapes; the document has one, which is inside the other two.
+    """
+    operation = operation_of(method, path)
+    if status >= 400:
+        check_error(status, body)
+        return
+    responses = operation["responses"]
+    assert str(status) in responses, f"{method} {path} has no {status}"
+    content = responses[str(status)].get("content")
+    if content is None:
+        assert body is None
+        return
+    check_body(content["application/json"]["schema"], body)
+
+
+def check_error(status: int, body: object) -> None:
+    """Raise unless an error has one of the shapes of rest.md §11."""
+    assert isinstance(body, dict)
+    if status == 429:
+        assert body == {"error": "too many requests"}
+        return
+    if set(body) == {"msg"}:
+        assert isinstance(body["msg"], str)
+        return
+    inner = body.get("error", body)
+    assert inner.get("code")
+    check_body({"$ref": "#/components/schemas/ErrorResponse"}, inner)
+
+
+FRAME_SCHEMAS = {
+    "subscribed": "subscribedResponsePayload",
+    "unsubscribed": "unsubscribedResponsePayload",
+    "error": "errorResponsePayload",
+    "orderbook_snapshot": "orderbookSnapshotPayload",
+    "orderbook_delta": "orderbookDeltaPayload",
+    "ticker": "tickerPayload",
+    "trade": "tradePayload",
+    "fill": "fillPayload",
+    "market_position": "marketPositionPayload",
+    "user_order": "userOrderPayload",
+    "market_lifecycle_v2": "marketLifecycleV2Payload",
+    "order_group_updates": "orderGroupUpdatesPayload",
+}
+
+
+def check_frame(frame: dict[str, Any]) -> None:
+    """Raise unless a frame has the shape that the document gives."""
+    name = FRAME_SCHEMAS.get(frame["type"])
+    if frame["type"] == "ok":
+        is_list = isinstance(frame.get("msg"), list)
+        name = "listSubscriptionsResponsePayload" if is_list else "okResponsePayload"
+    assert name is not None, f"unknown type {frame['type']}"
+    schema = {"$ref": f"urn:asyncapi#/components/schemas/{name}"}
+    registry = _registry(ASYNCAPI, "urn:asyncapi")
+    checker = Draft202012Validator.FORMAT_CHECKER
+    Draft202012Validator(schema, registry=registry, format_checker=checker).validate(frame)

@@ -1,0 +1,230 @@
+"""Every answer and every frame against Kalshi's own openapi.yaml and asyncapi.yaml."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from base.simulator.rate_limits import BASIC
+from base.simulator.rest.routes import RULES
+from base.simulator.server import SimulatorServer
+from tests.simulator.loopback import A, B, Client, Feed, eventually
+from tests.simulator.published_spec import (
+    FRAME_SCHEMAS,
+    check_answer,
+    check_error,
+    check_frame,
+    needs_spec,
+    operation_of,
+)
+
+pytestmark = needs_spec
+
+
+class Judge:
+    """A client whose every answer is held against the document."""
+
+    def __init__(self, sim: SimulatorServer) -> None:
+        self.client = Client(sim)
+        self.asked: set[tuple[str, str]] = set()
+
+    def __call__(self, method: str, path: str, status: int, **options: Any) -> Any:
+        """Send, check, return the body."""
+        reply = self.client.call(method, path, **options)
+        assert reply.status_code == status, (path, reply.status_code, reply.text)
+        body = reply.json() if reply.content else None
+        whole = urlsplit(f"/trade-api/v2{path}").path
+        check_answer(method, whole, status, body)
+        self.asked.add((method, operation_of(method, whole)["operationId"]))
+        return body
+
+
+ORDER = {
+    "ticker": A,
+    "side": "bid",
+    "count": "5.00",
+    "price": "0.1000",
+    "time_in_force": "good_till_canceled",
+    "self_trade_prevention_type": "taker_at_cross",
+    "exchange_index": 2,
+}
+ORDERS = "/portfolio/events/orders"
+
+
+def test_public_answers(sim: SimulatorServer) -> None:
+    """Markets, books, events, series, trades, candles, the exchange itself."""
+    judge = Judge(sim)
+    sim.external_fill(A, "3", "0.51")
+    eventually(lambda: bool(judge("GET", "/markets/trades", 200)["trades"]))
+    for path in (
+        "/exchange/status",
+        "/exchange/schedule",
+        "/exchange/user_data_timestamp",
+        "/account/endpoint_costs",
+        f"/markets?tickers={A}&status=open",
+        f"/markets/{A}",
+        f"/markets/{A}/orderbook?depth=5",
+        f"/markets/orderbooks?tickers={A}&tickers=NONE",
+        f"/markets/trades?ticker={A}&limit=1",
+        "/events?with_nested_markets=true",
+        "/events/KXSIM-26DEC31",
+        "/events/KXSIM-26DEC31/metadata",
+        "/events/fee_changes",
+        "/series",
+        "/series/KXSIM",
+        "/series/fee_changes",
+        f"/series/KXSIM/markets/{A}/candlesticks?start_ts=0&end_ts=1900000000&period_interval=1440",
+        f"/markets/candlesticks?market_tickers={A}&start_ts=1&end_ts=9&period_interval=1",
+        "/historical/cutoff",
+    ):
+        if "start_ts=0" in path:
+            now = sim.clock.now_ms() // 1000
+            path = path.replace("start_ts=0", f"start_ts={now - 99}").replace("1900000000", str(now))
+            assert judge("GET", path, 200)["candlesticks"]
+        else:
+            judge("GET", path, 200)
+
+
+def test_private_answers(sim: SimulatorServer) -> None:
+    """Orders in every way, and what they leave behind."""
+    judge = Judge(sim)
+    resting = judge("POST", ORDERS, 201, json=ORDER)["order_id"]
+    sale = {**ORDER, "side": "ask", "price": "0.0100", "time_in_force": "immediate_or_cancel"}
+    assert judge("POST", ORDERS, 201, json=sale | {"reduce_only": True})["fill_count"] == "5.00"
+    for path in (
+        "/portfolio/balance",
+        "/portfolio/balance?exchange_index=2",
+        "/portfolio/positions?count_filter=position",
+        "/portfolio/fills",
+        "/portfolio/orders?status=resting",
+        f"/portfolio/orders/{resting}",
+        "/portfolio/orders/queue_positions",
+        f"/portfolio/orders/{resting}/queue_position",
+        "/portfolio/settlements",
+        "/portfolio/order_groups",
+        "/account/limits",
+        "/api_keys",
+    ):
+        judge("GET", path, 200)
+    amended = {"ticker": A, "side": "bid", "price": "0.1100", "count": "4.00"}
+    judge("POST", f"{ORDERS}/{resting}/amend", 200, json=amended)
+    judge("POST", f"{ORDERS}/{resting}/decrease", 200, json={"reduce_to": "2.00", "market_ticker": A})
+    judge("DELETE", f"{ORDERS}/{resting}?market_ticker={A}", 200)
+    batch = judge("POST", f"{ORDERS}/batched", 201, json={"orders": [ORDER, ORDER | {"price": "0.105"}]})
+    assert batch["orders"][1]["error"]["code"] == "invalid_price"
+    items = [{"order_id": o.get("order_id", "none"), "market_ticker": A} for o in batch["orders"]]
+    judge("DELETE", f"{ORDERS}/batched", 200, json={"orders": items})
+    judge("DELETE", ORDERS, 204)
+
+
+def test_order_group_answers(sim: SimulatorServer) -> None:
+    """Create, read, trigger, reset, limit, delete."""
+    judge = Judge(sim)
+    groups = "/portfolio/order_groups"
+    group = judge("POST", f"{groups}/create", 201, json={"contracts_limit": 10})["order_group_id"]
+    judge("GET", f"{groups}/{group}", 200)
+    judge("PUT", f"{groups}/{group}/trigger", 200)
+    judge("PUT", f"{groups}/{group}/reset", 200)
+    judge("PUT", f"{groups}/{group}/limit", 200, json={"contracts_limit_fp": "20.00"})
+    assert judge("GET", groups, 200)["order_groups"][0]["contracts_limit_fp"] == "20.00"
+    judge("DELETE", f"{groups}/{group}", 200)
+    judge("GET", f"{groups}/{group}", 404)
+
+
+def test_settled_answers(sim: SimulatorServer) -> None:
+    """A market at its end, and what it paid."""
+    judge = Judge(sim)
+    sim.determine(A, "yes")
+    judge("GET", f"/markets/{A}", 200)
+    sim.settle(A)
+    assert judge("GET", "/portfolio/settlements", 200)["settlements"][0]["revenue"] == 2500
+    assert judge("GET", "/markets?status=settled", 200)["markets"][0]["result"] == "yes"
+    assert judge("GET", "/portfolio/positions", 200)["market_positions"] == []
+    assert judge("GET", "/portfolio/positions?settlement_status=settled", 200)["market_positions"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body", "shape"),
+    [
+        pytest.param("GET", "/markets/NONE", 404, None, "market_not_found", id="unknown market"),
+        pytest.param("GET", "/markets?limit=1001", 400, None, "msg", id="limit over the maximum"),
+        pytest.param("GET", "/markets?status=active", 400, None, "msg", id="unknown status"),
+        pytest.param("GET", "/markets/orderbooks", 400, None, "msg", id="no tickers"),
+        pytest.param("GET", "/portfolio/orders/none", 404, None, "not_found", id="unknown order"),
+        pytest.param("POST", ORDERS, 400, b"{", "bad_request", id="not JSON"),
+        pytest.param("POST", ORDERS, 400, ORDER | {"count": 5}, "bad_request", id="a number for a count"),
+        pytest.param("POST", ORDERS, 400, ORDER | {"price": 0.1}, "bad_request", id="a float for a price"),
+        pytest.param("POST", ORDERS, 400, ORDER | {"count": "1.001"}, "bad_request", id="three decimals"),
+        pytest.param("POST", ORDERS, 400, ORDER | {"price": "0.105"}, "invalid_price", id="off the grid"),
+        pytest.param("POST", ORDERS, 400, ORDER | {"side": "yes"}, "bad_request", id="unknown side"),
+        pytest.param("POST", ORDERS, 404, ORDER | {"exchange_index": 0}, "market_not_found", id="shard"),
+        pytest.param(
+            "POST",
+            ORDERS,
+            400,
+            ORDER | {"count": "90000.00", "price": "0.2000"},
+            "insufficient_balance",
+            id="too little cash",
+        ),
+        pytest.param("POST", ORDERS, 400, ORDER | {"reduce_only": True}, "invalid_order", id="reduce, GTC"),
+        pytest.param("DELETE", f"{ORDERS}/none", 404, None, "not_found", id="nothing to cancel"),
+    ],
+)
+def test_errors(sim: SimulatorServer, method: str, path: str, status: int, body: Any, shape: str) -> None:
+    """Each error has its own body, in one of the wire's shapes."""
+    options = {"data": body} if isinstance(body, bytes) else {"json": body}
+    reply = Judge(sim)(method, path, status, **options)
+    assert shape in (*reply, reply.get("code"), (reply.get("error") or {}).get("code"))
+
+
+def test_every_documented_rule_is_known_to_the_document() -> None:
+    """No path of ours is invented; the legacy ones, which answer 410, are the exception."""
+    for rule in RULES:
+        if "/portfolio/orders" in rule.path and rule.method != "GET":
+            continue
+        operation_of(rule.method, "/trade-api/v2" + rule.path)
+
+
+def test_a_drained_bucket_answers_429(sim: SimulatorServer) -> None:
+    """The body is the only thing that says so: no headers."""
+    sim.set_tier(BASIC)
+    sim.drain_budget()
+    reply = Client(sim).order(exchange_index=2)
+    assert reply.status_code == 429
+    check_error(429, reply.json())
+    assert not [name for name in reply.headers if "ratelimit" in name.lower() or "retry" in name.lower()]
+
+
+def test_every_frame(sim: SimulatorServer) -> None:
+    """All channels, all replies, a market from its listing to its settlement."""
+    frames = sim.record_frames()
+    client = Client(sim)
+    with Feed(sim) as feed:
+        channels = ["ticker", "orderbook_delta", "trade", "fill", "user_orders", "market_positions"]
+        feed.subscribe(*channels, tickers=[A], send_initial_snapshot=True)
+        feed.subscribe("market_lifecycle_v2", "order_group_updates")
+        assert feed.subscribe("ticker", tickers=[A, B])["type"] == "ok"
+        feed.reply("list_subscriptions")
+        feed.reply("update_subscription", sid=2, action="get_snapshot", market_tickers=[A])
+        assert feed.subscribe("ticker_v2")["msg"]["code"] == 8
+        assert client.order().status_code == 201
+        client.call("POST", ORDERS, json=ORDER)
+        client.call("DELETE", ORDERS)
+        client.call("POST", "/portfolio/order_groups/create", json={"contracts_limit": 10})
+        sim.add_market(B)
+        sim.set_grid(A, "deci_cent")
+        sim.move_close(A, 3600)
+        sim.deactivate(A)
+        sim.activate(A)
+        sim.close_market(A)
+        eventually(lambda: any(b'"yes_ask_dollars":"1.0000"' in f for f in frames))
+        sim.determine(A, "yes")
+        sim.settle(A)
+        feed.reply("unsubscribe", sids=[1])
+    decoded = [json.loads(frame) for frame in frames]
+    for frame in decoded:
+        check_frame(frame)
+    assert {frame["type"] for frame in decoded} == {*FRAME_SCHEMAS, "ok"}
