@@ -26,16 +26,9 @@ from base.app.positions import Positions
 from base.app.starting import recover
 from base.app.status_report import status_report
 from base.app.stopping import STOP_S, Stops
-from base.app.strategy_view import (
-    CachedPrices,
-    EntryGuards,
-    MonitoredHoldings,
-    WatchedMarkets,
-    joined,
-)
+from base.app.strategy_view import CachedPrices, EntryGuards, MonitoredHoldings, WatchedMarkets
 from base.app.wiring import Parts, build
 from base.clock import Clock, SystemClock
-from base.model import Position
 from base.risk.messages import Line
 from base.risk.ports import MonitorView
 from base.strategy.contract import Context
@@ -165,16 +158,12 @@ class TradingApp:
 
     def _context(self, parts: Parts, folder: AccountFolder) -> Context:
         monitor, client = parts.monitor, parts.clients.strategy
-
-        def opened(bought: Position) -> None:
-            self.positions.opened(joined(bought, monitor.view().positions))
-
         guards = EntryGuards(lambda: folder.is_halted, monitor.is_latched, self.config.is_live)
         return Context(
             environment=self.config.exchange.environment,
             prices=CachedPrices(parts.cache, self._clock, self.stopping),
             markets=client,
-            orders=GuardedGateway(client, client, guards, opened, self._clock),
+            orders=GuardedGateway(client, client, guards, self.positions.opened, self._clock),
             watching=WatchedMarkets(parts.feed),
             holdings=MonitoredHoldings(monitor.view),
         )

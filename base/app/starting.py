@@ -15,6 +15,7 @@ REACH_S = 30.0
 """How long the start waits for an exchange that does not answer. Seconds."""
 PAUSE_S = 1.0
 TAKEN_S = 2.0
+POLL_S = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -38,12 +39,18 @@ def recover(parts: Parts, access: Access, clock: Clock, stops: Stops, stopping: 
     stops.add("feed", parts.feed.stop)
     parts.feed.start()
     stops.add("stop-loss monitor", parts.monitor.stop)
+    unseen = parts.monitor.view()
     parts.monitor.start()
     # Ended before the monitor: it still takes the answers to orders in flight.
     stops.add("exit executor", parts.executor.stop)
     parts.executor.start(parts.monitor.submit)
     stops.add("reconciler", parts.reconciler.stop)
     parts.reconciler.start()
+    # The first view comes after the reports were taken in: a strategy must not begin without it.
+    deadline_s = clock.boot_s() + TAKEN_S
+    while parts.monitor.view() is unseen and clock.boot_s() < deadline_s:
+        if stopping.wait(POLL_S):
+            return
 
 
 def _reach(parts: Parts, access: Access, clock: Clock, stopping: threading.Event) -> None:

@@ -8,10 +8,9 @@ from typing import Protocol
 
 from base.clock import Clock
 from base.feed.price_cache import PriceCache
-from base.model import Key, Position, Side
+from base.model import Key, Side
 from base.risk.ports import MonitorView, PositionView
 from base.strategy.contract import Seen
-from base.units import ZERO
 
 POLL_S = 0.05
 
@@ -87,19 +86,3 @@ class EntryGuards:
         if self._is_halted():
             return "halted"
         return "latched" if self._is_latched(key) else None
-
-
-def joined(bought: Position, holdings: tuple[PositionView, ...]) -> Position:
-    """The whole holding after ``bought`` was added to what the monitor knows of that market."""
-    held = next(
-        (p for p in holdings if p.key == bought.key and p.side is bought.side and p.count > ZERO), None
-    )
-    if held is None:
-        return bought
-    count = held.count + bought.count
-    entry = None
-    if held.entry is not None and bought.entry is not None:
-        entry = (held.entry * held.count + bought.entry * bought.count) / count
-    return Position(
-        ticker=bought.ticker, side=bought.side, count=count, entry=entry, subaccount=bought.subaccount
-    )
