@@ -35,6 +35,7 @@ def answered(guard: Guard, ctx: Context, word: Answered) -> None:
     attempt = next((a for a in intent.attempts if a.number == word.attempt), None)
     if attempt is None:
         return
+    guard.hush("answer_overdue")
     journal_rows.outcome(guard, ctx, attempt, word.outcome)
     outcome = word.outcome
     if isinstance(outcome, Accepted):

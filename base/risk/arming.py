@@ -33,6 +33,9 @@ def watch(guard: Guard, ctx: Context) -> None:
         return
     if not _has_stop(guard, ctx):
         return
+    if ctx.market is not None and not ctx.market.is_open_at(ctx.now.exchange_ms):
+        _market_is_closed(guard, ctx)
+        return
     if ctx.market is None or ctx.seen is None:
         guard.ask(ReadMarket(guard.key.ticker), ctx, every_s=2.0) if ctx.market is None else None
         _cannot_see(guard, ctx, "market" if ctx.market is None else ctx.freshness.missing or "ack")
@@ -72,6 +75,15 @@ def _with_peak(stop: Stop, peak: Decimal | None) -> Stop:
     return stop if peak is None else stop.ratcheted(peak)
 
 
+def _market_is_closed(guard: Guard, ctx: Context) -> None:
+    """Nothing can be sold and nothing fires: a closed market's silence is no blindness."""
+    _sees(guard)
+    if guard.state is State.ARMED:
+        guard.reason = "MARKET_STATE"
+    else:
+        guard.unprotected("market_state", ctx, is_loud=False)
+
+
 def _take_over_pending(guard: Guard, ctx: Context) -> None:
     if guard.pending is None or ctx.seen is None or ctx.market is None:
         return
@@ -98,7 +110,7 @@ def _has_stop(guard: Guard, ctx: Context) -> bool:
 
 def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
     assert guard.stop is not None and ctx.seen is not None and ctx.market is not None
-    is_fresh = not isinstance(decision, Unknown) and ctx.market.is_open_at(ctx.now.exchange_ms)
+    is_fresh = not isinstance(decision, Unknown)
     if is_safe(guard.stop, ctx.seen, ctx.market, ctx.now) or (guard.was_armed and is_fresh):
         _arm(guard, ctx)
         if guard.was_armed:
@@ -107,8 +119,6 @@ def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
         return
     if isinstance(decision, Unknown):
         _cannot_see(guard, ctx, decision.reason)
-    elif not ctx.market.is_open_at(ctx.now.exchange_ms):
-        guard.unprotected("market_state", ctx, is_loud=False)
     elif isinstance(decision, NoBid) or ctx.seen.quote.bid is None:
         guard.unprotected("no_bid", ctx)
     elif ctx.settings.already_breached is AlreadyBreached.EXIT:

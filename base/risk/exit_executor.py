@@ -62,18 +62,22 @@ class ExitExecutor:
         self._queue.put((-float(order.loss), next(self._number), order))
 
     def sweep(self, work: Sweep) -> None:
-        """Cancel resting orders in parallel; the result goes to the monitor when all have answered."""
-        futures = [
-            (order_id, self._sweepers.submit(self._cancel, work, order_id)) for order_id in work.order_ids
-        ]
+        """Cancel resting orders in parallel; the last answer reports all of them to the monitor."""
+        results: dict[str, bool] = {}
+        lock = threading.Lock()  # the sweep-result lock
 
-        def report() -> None:
-            done = {order_id: future.result() for order_id, future in futures}
-            cancelled = tuple(order_id for order_id, is_gone in done.items() if is_gone)
-            failed = tuple(order_id for order_id, is_gone in done.items() if not is_gone)
-            self._tell(Swept(key=work.key, cancelled=cancelled, failed=failed))
+        def cancel(order_id: str) -> None:
+            is_gone = self._cancel(work, order_id)
+            with lock:
+                results[order_id] = is_gone
+                is_last = len(results) == len(work.order_ids)
+            if is_last:
+                cancelled = tuple(order for order, gone in results.items() if gone)
+                failed = tuple(order for order, gone in results.items() if not gone)
+                self._tell(Swept(key=work.key, cancelled=cancelled, failed=failed))
 
-        threading.Thread(target=report, name="order-sweep-report", daemon=True).start()
+        for order_id in dict.fromkeys(work.order_ids):
+            self._sweepers.submit(cancel, order_id)
 
     def _cancel(self, work: Sweep, order_id: str) -> bool:
         outcome = self._orders.cancel(order_id, work.key.ticker, work.exchange_index, work.key.subaccount)

@@ -146,6 +146,11 @@ class Guards:
             self.alarms[reason] = now.boot_s + RING_EVERY_S
             self.out.put(Line(event="ALARM", key=None, side=None, fields={"reason": reason, **fields}))
 
+    def ring_again(self, now: Moment) -> None:
+        """Ring what still holds: an alarm that was seen and forgotten comes back every minute."""
+        for reason in list(self.alarms):
+            self.ring(reason, now)
+
     def is_latched(self, key: Key, now_s: float) -> bool:
         """Whether entries in this market wait: an exit is open, or ended within the cool-down."""
         guard = self.by_key.get(key)

@@ -102,7 +102,8 @@ def restart_ladder(guard: Guard) -> None:
     assert intent is not None
     intent.tried, intent.not_before_s, intent.backoff_s = None, 0.0, 0.0
     intent.read_again = frozenset()
-    guard.hush("stuck")
+    for reason in ("stuck", "refused", "no_bid"):
+        guard.hush(reason)
 
 
 # --- what may stand in the way, in the order in which it is asked ----------------------------------

@@ -174,6 +174,7 @@ class StopLossMonitor(threading.Thread):
         changed = self._watch.take_changed()
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + self._settings.check_interval_s
+            self._guards.ring_again(self._moment())
             return sorted(guards)
         changed |= {key.ticker for key, g in guards.items() if g.due_s is not None and g.due_s <= now_s}
         # All holdings in a market look together, in order: the last one ends the look.
@@ -215,7 +216,9 @@ class StopLossMonitor(threading.Thread):
         """Journal first, then act, then write about it."""
         effects = self._guards.out.take()
         rows = [effect for effect in effects if isinstance(effect, Row)]
-        if rows and not self._journal.append(rows):
+        if rows and self._journal.append(rows):
+            self._guards.alarms.pop("journal_failed", None)
+        elif rows:
             # The journal is slow or dead, and a stop that may not fire is worse than a missing row:
             # send once and say so (stops-and-exits.md §6).
             self._guards.ring("journal_failed", self._moment())
