@@ -106,9 +106,11 @@ def _announce(running: Running, key: KeyPair) -> None:
 
 
 async def _stop_without_parent(running: Running, parent_pid: int) -> None:
-    # A child whose parent was killed is handed to another process; nobody needs it any more.
+    # A direct parent's death shows in our own parent id even while it is a zombie; of a more
+    # distant one we can only see whether it exists.
+    is_child = os.getppid() == parent_pid
     while parent_pid:
-        if os.getppid() != parent_pid and not _exists(parent_pid):
+        if (os.getppid() != parent_pid) if is_child else not _exists(parent_pid):
             running.stop()
             return
         await asyncio.sleep(PARENT_CHECK_S)

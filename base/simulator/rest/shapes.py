@@ -119,6 +119,7 @@ def order_json(order: Order) -> Json:
         "client_order_id": order.client_order_id,
         "ticker": order.request.ticker,
         **direction(order.side),
+        "side": "yes",  # of an order, unlike a fill: what is bought or sold, always YES here
         "type": "limit",
         "status": order.status,
         "yes_price_dollars": dollars(order.price),
