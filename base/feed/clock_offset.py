@@ -61,7 +61,7 @@ class ClockOffset:
             self._state = (standing, seen)  # one alone may be an answer out of somebody's cache
 
     def exchange_ms(self, utc_ms: int) -> tuple[int, int] | None:
-        """The exchange's Unix milliseconds at our ``utc_ms`` and the error bound; ``None``: never measured."""
+        """The exchange's Unix time in ms at our ``utc_ms`` and the error bound; ``None``: never measured."""
         standing, challenger = self._state
         if standing is None:
             return None

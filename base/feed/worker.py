@@ -39,6 +39,10 @@ class Worker(threading.Thread):
         except Exception as e:
             self._crashed(self.name, e)  # a thread that died quietly guards nothing
 
+    def pause(self, seconds: float) -> None:
+        """Wait within a tick; ``stop`` ends the wait."""
+        self._stopping.wait(seconds)
+
     @property
     def is_stopping(self) -> bool:
         """Whether ``stop`` was called: a long tick may leave early."""

@@ -6,6 +6,7 @@ a burst costs one system call instead of hundreds. The library still does all th
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -33,12 +34,8 @@ class Waker:
 
     def wake(self) -> None:
         """Make the next wait, or the one under way, return at once."""
-        try:
+        with contextlib.suppress(OSError):  # full of wake-ups already, or nobody waits any more
             self._write.send(b"\0")
-        except BlockingIOError:
-            pass  # it is full of wake-ups already
-        except OSError:
-            pass  # closed: nobody waits any more
 
     def fileno(self) -> int:
         """The descriptor to poll."""
@@ -46,11 +43,9 @@ class Waker:
 
     def clear(self) -> None:
         """Take all wake-ups."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             while self._read.recv(4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a wake-up."""
@@ -175,13 +170,13 @@ class BufferedSocket:
         self._sock.close()
 
 
-class BoundedFrames(frame_buffer):  # type: ignore[misc]
+class BoundedFrames(frame_buffer):
     """The library's frame reader over our buffer, with a bound on a frame's length."""
 
     def __init__(self, source: BufferedSocket, most_bytes: int):
         super().__init__(source.take, skip_utf8_validation=True)  # the JSON decoder checks UTF-8 once
         self._most_bytes = most_bytes
-        self.recv_strict = source.take
+        self.recv_strict = source.take  # type: ignore[assignment, method-assign]
 
     def recv_length(self) -> None:
         """Read the length and refuse what is too long before any of it is kept."""
@@ -190,7 +185,7 @@ class BoundedFrames(frame_buffer):  # type: ignore[misc]
             raise WebSocketProtocolException(f"a frame of {self.length} bytes")
 
 
-class BoundedMessage(continuous_frame):  # type: ignore[misc]
+class BoundedMessage(continuous_frame):
     """The library's fragment joiner with a bound on the whole message."""
 
     def __init__(self, most_bytes: int):

@@ -89,9 +89,7 @@ class Channel:
         if not self.is_per_market:
             return None if self.sid is not None else (Verb.SUBSCRIBE, frozenset())
         missing = sorted(
-            ticker
-            for ticker in self.wanted - self.acked
-            if self.refused_until_s.get(ticker, now_s) <= now_s
+            ticker for ticker in self.wanted - self.acked if self.refused_until_s.get(ticker, now_s) <= now_s
         )
         if missing:  # first add, then delete: the list must never run empty in between
             is_first = self.sid is None or self._adds_by_subscribe

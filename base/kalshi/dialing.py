@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import certifi
 
@@ -23,7 +24,7 @@ FRESH_S = 60.0
 _SLICE_S = 0.1  # how soon a cancelled dial notices
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 
-Address = tuple[int, tuple[str | int, ...]]
+Address = tuple[int, Any]
 """Address family and socket address."""
 Cancelled = Callable[[], bool]
 
@@ -130,9 +131,7 @@ class Dialer:
                 why = e.strerror or str(e)
         raise TransportError(f"cannot connect to {host}:{port}: {why.lower()}")
 
-    def _connect(
-        self, family: int, address: tuple[str | int, ...], deadline_s: float, cancelled: Cancelled
-    ) -> socket.socket:
+    def _connect(self, family: int, address: Any, deadline_s: float, cancelled: Cancelled) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)

@@ -65,7 +65,7 @@ class FrameHandlers:
             if not isinstance(event, LifecycleEvent) or session.wants(event.ticker):
                 self._call(self._on_account_event, event)
         if self._by_type:
-            name = _TYPES.get(type(frame)) or getattr(frame, "type", "")
+            name = _TYPES.get(type(frame)) or str(getattr(frame, "type", ""))
             for fn in self._by_type.get(name, ()):
                 self._call(fn, frame)
 

@@ -62,7 +62,9 @@ class MarketBoard:
         """Make the book's best levels the market's quote."""
         before = market.last_facts
         # Facts only move when trust does; most updates skip the comparison.
-        settled = before is not None and before.epoch == self.epoch and before.has_sequence and before.in_sequence
+        settled = (
+            before is not None and before.epoch == self.epoch and before.has_sequence and before.in_sequence
+        )
         facts = None if settled else self._changed_facts(market, at_s)
         self.cache.put_book(
             book, received_s=at_s, epoch=self.epoch, exchange_ms=exchange_ms, lag=lag, facts=facts

@@ -187,7 +187,9 @@ class _Ticker(Struct, tag_field="type", tag="ticker", gc=False):
             bid = bid_size = None
         if ask is None or ask_size is None:
             ask = ask_size = None
-        return Ticker(self.sid, msg.market_ticker, bid, ask, bid_size, ask_size, msg.ts_ms, self.sending_ts_ms)
+        return Ticker(
+            self.sid, msg.market_ticker, bid, ask, bid_size, ask_size, msg.ts_ms, self.sending_ts_ms
+        )
 
 
 class _DeltaMsg(Struct, gc=False):
@@ -424,7 +426,8 @@ def decode(raw: str | bytes) -> Frame | UnknownFrame:
     if len(raw) > MOST_BYTES:
         raise WireError("size", len(raw))
     try:
-        return _decode(raw).frame()  # one pass over the text: the type picks the shape
+        frame: Frame = _decode(raw).frame()  # one pass over the text: the type picks the shape
+        return frame
     except msgspec.ValidationError as e:
         return _unknown_or_refused(raw, e)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as e:

@@ -8,6 +8,7 @@ See: docs.kalshi.com/getting_started/rate_limits and exchange_sharding, read 202
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,7 +27,7 @@ class Kind(StrEnum):
     WRITE = "write"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class BucketLimit:
     """Tokens a second, and tokens that may be saved up."""
 
@@ -72,13 +73,25 @@ class Bucket:
 
 
 class RateBudget:
-    """All buckets of one account. Any thread; ``_lock`` (rate limit) guards the buckets, never held waiting."""
+    """All buckets of one account. ``_lock`` (rate limit) guards them and is never held while waiting."""
 
     def __init__(self, clock: Clock):
         self._clock = clock
         self._lock = threading.Lock()
         self._limits = {Kind.READ: BASIC, Kind.WRITE: BASIC_WRITE}
         self._buckets: dict[tuple[Kind, int], Bucket] = {}
+        self._costs: dict[tuple[str, str], float] = {}
+        self._default_cost = DEFAULT_COST
+
+    def set_costs(self, default_cost: float, costs: Mapping[tuple[str, str], float]) -> None:
+        """Take over what ``GET /account/endpoint_costs`` says, keyed by method and path template."""
+        with self._lock:
+            self._default_cost, self._costs = default_cost, dict(costs)
+
+    def cost(self, method: str, path: str) -> float:
+        """Tokens of one call; ``path`` without the API's root."""
+        with self._lock:
+            return self._costs.get((method, path), self._default_cost)
 
     def set_limits(self, read: BucketLimit, write: BucketLimit) -> None:
         """Take over what ``GET /account/limits`` says."""

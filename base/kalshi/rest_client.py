@@ -1,29 +1,84 @@
-"""The exchange over REST. Signatures first, body follows."""
+"""The exchange over REST: reads that raise, writes that say what became of them.
+
+Reads are repeated within their deadline. Writes never are: a second order could sell twice, so
+an answer that did not come is ``Unanswered`` and only evidence settles it.
+See: docs.kalshi.com/openapi.yaml 3.34.0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
+from typing import TypeVar
+from urllib.parse import quote
+from uuid import uuid4
 
 from base.clock import Clock
+from base.errors import OutcomeUnknown, TransportError, WireError
 from base.feed.clock_offset import ClockOffset
+from base.kalshi import order_writes
+from base.kalshi.account_terms import AccountLimits, KeyTerms
 from base.kalshi.auth import Signer
-from base.kalshi.rate_budget import RateBudget
+from base.kalshi.pages import Paged, each_page, in_batches
+from base.kalshi.rate_budget import CHEAP_COST, BucketLimit, Kind, RateBudget
+from base.kalshi.rest_calls import RestCalls
+from base.kalshi.rest_messages import (
+    AsOf,
+    BalanceBody,
+    BooksBody,
+    FillsPage,
+    KeysBody,
+    LimitsBody,
+    MarketRow,
+    MarketsPage,
+    OneOrder,
+    OrdersPage,
+    PositionsPage,
+    StatusBody,
+    read,
+    unix_ms,
+)
+from base.kalshi.rest_transport import Answer, Query
 from base.model import (
+    Accepted,
     EntryOrder,
     ExitOrder,
     Market,
+    NotSent,
     OrderReport,
     OrdersRead,
     Outcome,
     PositionsRead,
     Quote,
     ShardStatus,
+    Unanswered,
 )
+from base.units import parse_decimal
+
+ORDERS = "/portfolio/events/orders"
+PAGE = 1000
+BATCH = 100
+P = TypeVar("P", bound=Paged)
+R = TypeVar("R")
+Order = TypeVar("Order", ExitOrder, EntryOrder)
 
 
 class KalshiRest:
-    """One client with its own connections; safe for several threads."""
+    """One client with its own connections; safe for several threads.
+
+    Every read raises ``RequestRefused``, ``TransportError``, ``OutcomeUnknown`` or ``WireError``
+    rather than return a part. ``timeout_s`` bounds each request as a whole, name look-up included.
+
+    Args:
+        rest_url: Base address, ``/trade-api/v2`` included.
+        signer: Signs each request.
+        budget: The account's token buckets, shared by all of its clients.
+        clock: Time.
+        offset: Told of the exchange's clock by every answer.
+        for_exits: Whether this client may use the share of the budget kept for exits.
+        timeout_s: Seconds for one request.
+        on_recovered: Called after the first success that follows a failure.
+    """
 
     def __init__(
         self,
@@ -35,64 +90,204 @@ class KalshiRest:
         *,
         for_exits: bool,
         timeout_s: float = 3.0,
+        on_recovered: Callable[[], None] | None = None,
     ):
-        raise NotImplementedError
-
-    def place_exit(self, order: ExitOrder) -> Outcome:
-        """Send once; never raises."""
-        raise NotImplementedError
-
-    def place_entry(self, order: EntryOrder) -> Outcome:
-        """Send once; never raises."""
-        raise NotImplementedError
-
-    def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:
-        """Cancel once; never raises."""
-        raise NotImplementedError
-
-    def positions(self, subaccount: int) -> PositionsRead:
-        """Every page."""
-        raise NotImplementedError
-
-    def orders_and_fills(self, ticker: str, subaccount: int, min_ts_ms: int) -> OrdersRead:
-        """Every page."""
-        raise NotImplementedError
-
-    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
-        """Our resting orders."""
-        raise NotImplementedError
-
-    def order(self, order_id: str) -> OrderReport:
-        """One order."""
-        raise NotImplementedError
-
-    def markets(self, tickers: Collection[str]) -> dict[str, Market]:
-        """Those that exist."""
-        raise NotImplementedError
-
-    def open_markets(self, series: str) -> tuple[Market, ...]:
-        """Open markets of a series."""
-        raise NotImplementedError
-
-    def read_books(self, tickers: Collection[str]) -> list[Quote]:
-        """Books of at most 100 markets."""
-        raise NotImplementedError
-
-    def shards(self) -> tuple[ShardStatus, ...]:
-        """Status of each matching engine."""
-        raise NotImplementedError
-
-    def balance(self, subaccount: int = 0) -> Decimal:
-        """Cash in dollars."""
-        raise NotImplementedError
-
-    def has_write_scope(self, ticker: str, exchange_index: int = 0, subaccount: int = 0) -> bool:
-        """Whether this key may trade."""
-        raise NotImplementedError
-
-    def user_data_as_of_ms(self) -> int | None:
-        """Up to when portfolio reads are complete."""
-        raise NotImplementedError
+        self._key_id = signer.key_id
+        self._budget = budget
+        self._clock = clock
+        self._calls = RestCalls(
+            rest_url, signer, budget, clock, offset,
+            for_exits=for_exits, timeout_s=timeout_s, on_recovered=on_recovered,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the connections."""
+        self._calls.close()
+
+    # --- orders: these never raise and are never repeated ---------------------------------------
+
+    def place_exit(self, order: ExitOrder) -> Outcome:
+        """``POST /portfolio/events/orders``, immediate-or-cancel and reduce-only."""
+        return self._place(order, order_writes.exit_body)
+
+    def place_entry(self, order: EntryOrder) -> Outcome:
+        """``POST /portfolio/events/orders`` for the strategy."""
+        return self._place(order, order_writes.entry_body)
+
+    def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:
+        """``DELETE /portfolio/events/orders/{id}``. A 404 says little: read the order list."""
+        query: Query = {"market_ticker": ticker, "exchange_index": exchange_index, "subaccount": subaccount}
+        answer = self._write("DELETE", _order_path(order_id), exchange_index, "", query, None, CHEAP_COST)
+        if not isinstance(answer, Answer):
+            return answer
+        return order_writes.cancelled(order_id, answer.status, answer.body)
+
+    def _place(self, order: Order, write: Callable[[Order], bytes]) -> Outcome:
+        own_id = order.client_order_id
+        try:
+            body = write(order)
+        except ValueError as e:
+            return NotSent(client_order_id=own_id, why=str(e))
+        answer = self._write("POST", ORDERS, order.exchange_index, own_id, None, body)
+        if not isinstance(answer, Answer):
+            return answer
+        outcome = order_writes.created(order, answer.status, answer.body)
+        if isinstance(outcome, Accepted) and outcome.ts_ms is not None:
+            self._calls.note_exchange_ms(answer, outcome.ts_ms)
+        return outcome
+
+    def _write(
+        self,
+        method: str,
+        path: str,
+        shard: int,
+        own_id: str,
+        query: Query | None,
+        body: bytes | None,
+        cost: float | None = None,
+    ) -> Answer | NotSent | Unanswered:
+        try:
+            return self._calls.once(method, path, query, body, kind=Kind.WRITE, shard=shard, cost=cost)
+        except TransportError as e:
+            return NotSent(client_order_id=own_id, why=str(e))
+        except OutcomeUnknown as e:
+            return Unanswered(client_order_id=own_id, why=str(e))
+
+    def has_write_scope(self, ticker: str) -> bool:
+        """Whether this key may trade: cancels an order that can't exist; 404 = scope, 403 = none.
+
+        Raises:
+            RequestRefused, TransportError, OutcomeUnknown: If the answer proves neither.
+        """
+        path = _order_path(str(uuid4()))
+        answer = self._calls.once(
+            "DELETE", path, {"market_ticker": ticker}, None, kind=Kind.WRITE, shard=0, cost=CHEAP_COST
+        )
+        if answer.status in (403, 404):
+            return answer.status == 404
+        raise self._calls.error_of(answer)
+
+    # --- the account ----------------------------------------------------------------------------
+
+    def positions(self, subaccount: int) -> PositionsRead:
+        """``GET /portfolio/positions``, every page, right after the time up to which it is complete."""
+        as_of_ms, started_s = self.user_data_as_of_ms(), self._clock.boot_s()
+        query: Query = {"subaccount": subaccount, "count_filter": "position", "limit": PAGE}
+        rows = self._rows("/portfolio/positions", query, PositionsPage, lambda page: page.market_positions)
+        found = [row.position(subaccount) for row in rows]
+        return PositionsRead(
+            subaccount=subaccount,
+            positions=tuple(position for position in found if position is not None),
+            as_of_ms=as_of_ms,
+            started_s=started_s,
+        )
+
+    def orders_and_fills(self, ticker: str, subaccount: int, min_ts_ms: int) -> OrdersRead:
+        """``GET /portfolio/orders`` and ``/portfolio/fills`` of one market since then, every page."""
+        as_of_ms, started_s = self.user_data_as_of_ms(), self._clock.boot_s()
+        since_s = max(0, min_ts_ms // 1000 - 1)  # whole seconds, "after": one second more than asked
+        query: Query = {"ticker": ticker, "subaccount": subaccount, "min_ts": since_s, "limit": PAGE}
+        orders = self._rows("/portfolio/orders", query, OrdersPage, lambda page: page.orders)
+        fills = self._rows("/portfolio/fills", query, FillsPage, lambda page: page.fills)
+        return OrdersRead(
+            ticker=ticker,
+            subaccount=subaccount,
+            orders=tuple(row.report(subaccount) for row in orders),
+            fills=tuple(row.report(subaccount) for row in fills),
+            as_of_ms=as_of_ms,
+            started_s=started_s,
+        )
+
+    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
+        """``GET /portfolio/orders?status=resting`` of one market, every page."""
+        query: Query = {"ticker": ticker, "subaccount": subaccount, "status": "resting", "limit": PAGE}
+        rows = self._rows("/portfolio/orders", query, OrdersPage, lambda page: page.orders)
+        return tuple(row.report(subaccount) for row in rows)
+
+    def order(self, order_id: str) -> OrderReport:
+        """``GET /portfolio/orders/{id}``. It may lag behind the order list."""
+        path = f"/portfolio/orders/{quote(order_id, safe='')}"
+        return self._calls.get(path, OneOrder, cost=CHEAP_COST).order.report(0)
+
+    def balance(self, subaccount: int = 0) -> Decimal:
+        """``GET /portfolio/balance``: cash of all shards, dollars."""
+        body = self._calls.get("/portfolio/balance", BalanceBody, {"subaccount": subaccount})
+        return parse_decimal(body.balance_dollars, "balance_dollars")
+
+    def user_data_as_of_ms(self) -> int | None:
+        """``GET /exchange/user_data_timestamp``: up to when portfolio reads are complete, roughly."""
+        return unix_ms(self._calls.get("/exchange/user_data_timestamp", AsOf).as_of_time)
+
+    def limits(self) -> AccountLimits:
+        """``GET /account/limits``; the budget takes them over."""
+        body = self._calls.get("/account/limits", LimitsBody)
+        if min(body.read.refill_rate, body.write.refill_rate) <= 0:
+            raise WireError("refill_rate", 0)
+        found = AccountLimits(
+            usage_tier=body.usage_tier,
+            read=BucketLimit(body.read.refill_rate, body.read.bucket_capacity),
+            write=BucketLimit(body.write.refill_rate, body.write.bucket_capacity),
+        )
+        self._budget.set_limits(found.read, found.write)
+        return found
+
+    def api_keys(self) -> KeyTerms | None:
+        """``GET /api_keys``: what this key may do; ``None``: the exchange doesn't list it."""
+        body = self._calls.get("/api_keys", KeysBody)
+        expires_s = body.api_key_region_expiration_ts
+        for row in body.api_keys:
+            if row.api_key_id == self._key_id:
+                return KeyTerms(
+                    scopes=tuple(row.scopes),
+                    subaccount=row.subaccount,
+                    region_expires_ms=None if expires_s is None else expires_s * 1000,
+                )
+        return None
+
+    # --- the exchange ---------------------------------------------------------------------------
+
+    def shards(self) -> tuple[ShardStatus, ...]:
+        """``GET /exchange/status``; it may answer 500, 503 or 504 with the same body."""
+        return self._calls.get("/exchange/status", StatusBody, also=(500, 503, 504)).shards()
+
+    def markets(self, tickers: Collection[str]) -> dict[str, Market]:
+        """``GET /markets?tickers=``: those that exist. One that can't be read is left out."""
+        found: dict[str, Market] = {}
+        for batch in in_batches(tickers, BATCH):
+            query: Query = {"tickers": ",".join(batch), "limit": PAGE}
+            found |= {market.ticker: market for market in self._markets(query)}
+        return {ticker: found[ticker] for ticker in tickers if ticker in found}
+
+    def open_markets(self, series: str) -> tuple[Market, ...]:
+        """``GET /markets?series_ticker=&status=open``, every page."""
+        return tuple(self._markets({"series_ticker": series, "status": "open", "limit": PAGE}))
+
+    def read_books(self, tickers: Collection[str]) -> list[Quote]:
+        """``GET /markets/orderbooks``, at most 100 markets a call, as quotes seen from YES.
+
+        The answer has no time of its own: a quote is as old as the request's start. A book that
+        crosses is left out.
+        """
+        quotes: list[Quote] = []
+        for batch in in_batches(tickers, BATCH):
+            answer = self._calls.answer("/markets/orderbooks", {"tickers": batch})
+            rows = read(answer.body, BooksBody).orderbooks
+            seen = [row.quote(answer.started_s) for row in rows if row.ticker in batch]
+            quotes += [found for found in seen if found is not None]
+        return quotes
+
+    def _markets(self, query: Query) -> list[Market]:
+        markets = []
+        for raw in self._rows("/markets", query, MarketsPage, lambda page: page.markets):
+            try:
+                markets.append(read(bytes(raw), MarketRow).market())
+            except WireError:
+                self._calls.refused_rows += 1
+        return markets
+
+    def _rows(self, path: str, query: Query, shape: type[P], rows_of: Callable[[P], list[R]]) -> list[R]:
+        return each_page(lambda more: self._calls.get(path, shape, {**query, **more}), rows_of)
+
+
+def _order_path(order_id: str) -> str:
+    return f"{ORDERS}/{quote(order_id, safe='')}"

@@ -92,9 +92,7 @@ class Subscriptions:
             return
         if frame.id in self._snapshot_ids:
             return  # some servers also say ok to get_snapshot
-        channel = self._waiting_for(frame.id) or (
-            self.channel_of(frame.sid) if frame.id is None else None
-        )
+        channel = self._waiting_for(frame.id) or (self.channel_of(frame.sid) if frame.id is None else None)
         if channel is not None:
             channel.on_ok(frame.sid, frame.market_tickers, now_s)
 

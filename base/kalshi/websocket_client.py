@@ -308,7 +308,7 @@ class WebSocketManager:
         self._pause(self._delay_s(is_permanent=refusal is Refusal.KEY))
 
     def _delay_s(self, *, is_permanent: bool = False) -> float:
-        jitter = random.random()  # noqa: S311 - spreads retries, hides nothing
+        jitter = random.random()
         if is_permanent:
             self._backoff.next_delay_s(jitter)
             return LONGEST_RETRY_S * (0.5 + jitter / 2)
@@ -324,5 +324,5 @@ class WebSocketManager:
             self._take_wants(now_s)  # the cache must know what is wanted, connected or not
             if self._reset_asked and not self._is_turned_away:
                 self._backoff.reset()
-                until_s = min(until_s, now_s + random.random() * FIRST_RETRY_S)  # noqa: S311
+                until_s = min(until_s, now_s + random.random() * FIRST_RETRY_S)
             self._reset_asked = False

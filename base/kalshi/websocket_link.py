@@ -5,6 +5,7 @@ See: docs.kalshi.com/websockets/websocket-connection and connection-keep-alive, 
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable
 from enum import Enum, auto
@@ -98,11 +99,9 @@ class WebSocketLink:
     def drop(self, *, politely: bool = False) -> None:
         """Close the socket now. A dead peer never answers a close, so none is waited for."""
         if politely:
-            try:
+            with contextlib.suppress(*_LIBRARY_ERRORS):
                 self._socket.send_close()
-            except _LIBRARY_ERRORS:
-                pass
-        self._socket.shutdown()
+        self._socket.shutdown()  # type: ignore[no-untyped-call]
 
     def _try(self, send: Callable[[], object]) -> None:
         try:
@@ -158,7 +157,7 @@ class Connector:
         # Signed per attempt, here: a stamp made before a pause would be refused.
         headers = self._signer.headers("GET", self._parts.path, self._clock.utc_ms())
         try:
-            socket_.connect(
+            socket_.connect(  # type: ignore[no-untyped-call]
                 self._url, socket=source, header=headers, redirect_limit=0, suppress_origin=True
             )
         except websocket.WebSocketBadStatusException as e:
