@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -55,16 +56,24 @@ def simulate(
         _refuse(str(problem))
     except (OSError, OverflowError) as problem:
         _refuse(f"cannot listen on 127.0.0.1:{port}: {problem}")
-    folder = Path(key_dir) if key_dir else Path(tempfile.mkdtemp(prefix="simulator-"))
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _key_folder(key_dir) as folder:
         key = create_rsa(folder)
-        venue = _venue(key)
-        running = Running(venue, play, listener, seed=seed, speed=speed)
+        running = Running(_venue(key), play, listener, seed=seed, speed=speed)
         asyncio.run(_serve(running, key, parent_pid))
+
+
+@contextlib.contextmanager
+def _key_folder(key_dir: str) -> Iterator[Path]:
+    """Yield the folder for the key; one of our own making is removed afterwards."""
+    if key_dir:
+        Path(key_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield Path(key_dir)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="simulator-"))
+    try:
+        yield folder
     finally:
-        if not key_dir:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse(sentence: str) -> None:

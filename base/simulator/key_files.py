@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -25,20 +27,26 @@ class KeyPair:
     public_key: PublicKey
 
 
+@cache
+def _fresh_rsa() -> rsa.RSAPrivateKey:
+    # Generating takes a tenth of a second. A process has one: tests start hundreds of servers.
+    return rsa.generate_private_key(65537, RSA_BITS)
+
+
 def create_rsa(folder: Path) -> KeyPair:
     """Write ``key.pem`` and ``key_id`` into the folder; reuse them if they are there."""
-    return _load_or_create(folder, "key.pem", "key_id", rsa.generate_private_key(65537, RSA_BITS))
+    return _load_or_create(folder, "key.pem", "key_id", _fresh_rsa)
 
 
 def create_ed25519(folder: Path) -> KeyPair:
     """Write ``ed25519.pem`` and ``ed25519_id`` into the folder; reuse them if they are there."""
-    return _load_or_create(folder, "ed25519.pem", "ed25519_id", ed25519.Ed25519PrivateKey.generate())
+    return _load_or_create(folder, "ed25519.pem", "ed25519_id", ed25519.Ed25519PrivateKey.generate)
 
 
-def _load_or_create(folder: Path, key_name: str, id_name: str, fresh: PrivateKey) -> KeyPair:
+def _load_or_create(folder: Path, key_name: str, id_name: str, generate: Callable[[], PrivateKey]) -> KeyPair:
     key_path, id_path = folder / key_name, folder / id_name
     if not (key_path.exists() and id_path.exists()):
-        pem = fresh.private_bytes(
+        pem = generate().private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),

@@ -16,6 +16,7 @@ from base.simulator.venue import Venue
 from base.simulator.wires import Wires
 
 TICK_S = 0.02
+STOP_CHECK_S = 0.02
 SHUTDOWN_S = 1
 
 
@@ -26,6 +27,11 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture nothing."""
         yield
+
+    async def main_loop(self) -> None:
+        """Wait to be told to stop; there is nothing else to do between requests here."""
+        while not self.should_exit:
+            await asyncio.sleep(STOP_CHECK_S)
 
 
 class Running:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from base.simulator.engine.exchange import HOUSE, Exchange
 from base.simulator.engine.grid import GRIDS
 from base.simulator.engine.market import Market, MarketSpec
 from base.simulator.engine.money import ZERO
 from base.simulator.engine.orders import Order, OrderRequest, Prevention, Side, TimeInForce
+from base.simulator.engine.refusal import Refused
 from base.simulator.semantics import Semantics
 
 D = Decimal
@@ -76,4 +79,9 @@ class World:
         return sum((h.count for a in accounts for h in a.holdings.values()), ZERO)
 
 
-__all__ = ["GRIDS", "HOUSE", "ME", "NOW", "OTHER", "D", "T", "World"]
+def refused(status: int, code: str) -> pytest.RaisesExc[Refused]:
+    """Expect a refusal with this status and code."""
+    return pytest.RaisesExc(Refused, check=lambda r: (r.status, r.code) == (status, code))
+
+
+__all__ = ["GRIDS", "HOUSE", "ME", "NOW", "OTHER", "D", "T", "World", "refused"]

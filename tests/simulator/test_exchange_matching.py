@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from base.simulator.engine import changes, groups, lifecycle
+from base.simulator.engine import changes
+from base.simulator.engine.changes import Amendment
 from base.simulator.engine.events import BookChanged, Filled, OrderChanged
-from base.simulator.engine.refusal import Refused
 from base.simulator.semantics import Semantics
-from tests.simulator.exchange_world import GRIDS, HOUSE, ME, OTHER, D, T, World
-
-
-def refused(status: int, code: str) -> pytest.RaisesExc[Refused]:
-    """Expect a refusal with this status and code."""
-    return pytest.RaisesExc(Refused, check=lambda r: (r.status, r.code) == (status, code))
+from tests.simulator.exchange_world import GRIDS, HOUSE, ME, OTHER, D, T, World, refused
 
 
 def test_an_order_fills_at_the_resting_price() -> None:
@@ -191,77 +186,6 @@ def test_prices_lie_on_the_grid(label: str, price: str, is_valid: bool) -> None:
             world.order(ME, "bid", price, "1")
 
 
-def test_collateral_is_per_shard() -> None:
-    """Cash on another shard does not help."""
-    world = World(exchange_index=2)
-    with refused(400, "insufficient_balance"):
-        world.order(ME, "bid", "0.50", "1")
-    world.exchange.deposit(ME, D(1), world.now, exchange_index=2)
-    assert world.order(ME, "bid", "0.50", "1").status == "resting"
-
-
-def test_resting_orders_reserve_their_cost() -> None:
-    """The same dollar is not spent twice."""
-    world = World(cash="10")
-    world.order(ME, "bid", "0.50", "15")
-    with refused(400, "insufficient_balance"):
-        world.order(ME, "bid", "0.50", "10")
-
-
-def test_a_negative_balance_refuses_even_a_closing_order() -> None:
-    """See: docs, settlement_bounds."""
-    world = World()
-    world.hold("5")
-    world.exchange.deposit(ME, D("-10001"), world.now, exchange_index=0)
-    with refused(400, "insufficient_balance"):
-        world.ioc(ME, "ask", "0.01", "5", reduce_only=True)
-
-
-@pytest.mark.parametrize(
-    ("count", "price", "fee"),
-    [
-        pytest.param("1", "0.52", "0.0175", id="the demo exchange's fill"),
-        pytest.param("100", "0.40", "1.68", id="the documented example"),
-        pytest.param("0.01", "0.50", "0.0002", id="the smallest"),
-    ],
-)
-def test_the_taker_pays_the_quadratic_fee(count: str, price: str, fee: str) -> None:
-    """0.07 x count x price x (1 - price), rounded up to the balance's precision."""
-    world = World()
-    world.order(OTHER, "bid", price, count)
-    order = world.ioc(ME, "ask", price, count)
-    assert order.taker_fees == D(fee)
-
-
-def test_makers_pay_only_where_the_series_says_so() -> None:
-    """A quarter of the taker's fee."""
-    for fee_type, fee in (("quadratic", "0"), ("quadratic_with_maker_fees", "0.42")):
-        world = World(fee_type=fee_type)
-        maker = world.order(OTHER, "bid", "0.40", "100")
-        world.ioc(ME, "ask", "0.40", "100")
-        assert maker.maker_fees == D(fee)
-
-
-def test_rounding_is_kept_per_order_and_given_back() -> None:
-    """Many small fills of one order cost no more than one large fill, to a step."""
-    world = World()
-    for _ in range(50):
-        world.order(OTHER, "bid", "0.37", "0.01")
-    order = world.ioc(ME, "ask", "0.37", "0.50")
-    exact = D("0.07") * D("0.5") * D("0.37") * D("0.63")
-    assert exact <= order.taker_fees <= exact + D("0.0002")
-
-
-def test_yes_and_no_net_to_one_position() -> None:
-    """Selling more YES than held leaves NO."""
-    world = World()
-    world.hold("5", "0.40")
-    world.order(OTHER, "bid", "0.60", "100")
-    world.ioc(ME, "ask", "0.60", "8")
-    holding = world.exchange.state.account(ME).holding(0, T, 0)
-    assert (holding.count, holding.cost, holding.realized) == (D(-3), D("1.20"), D("1.00"))
-
-
 def test_cancel_is_404_when_there_is_nothing_left() -> None:
     """Cancelled, executed, unknown and wrong shard look the same."""
     world = World(exchange_index=2)
@@ -286,16 +210,8 @@ def test_only_a_smaller_size_keeps_the_place(price: str, count: str, keeps_place
     world = World()
     mine = world.order(ME, "bid", "0.50", "5")
     world.order(OTHER, "bid", "0.50", "5")
-    changes.amend(
-        world.exchange.state,
-        mine,
-        mine.side,
-        D(price),
-        D(count),
-        world.now,
-        expiration_ms=None,
-        client_order_id=None,
-    )
+    wish = Amendment(side=mine.side, price=D(price), count=D(count))
+    changes.amend(world.exchange.state, mine, wish, world.now)
     assert (world.market.book.ahead_of(mine) == 0) == keeps_place
 
 
@@ -308,113 +224,6 @@ def test_decrease_keeps_the_place_and_zero_cancels() -> None:
     assert (mine.remaining, world.market.book.ahead_of(mine)) == (D(2), D(0))
     changes.decrease(world.exchange.state, mine, D(0), world.now)
     assert mine.status == "canceled"
-
-
-def test_an_order_group_cancels_itself_past_its_limit() -> None:
-    """The limit is on contracts matched in fifteen seconds."""
-    world = World()
-    group = groups.create(world.exchange.state, ME, 0, 0, D(5), world.now)
-    world.order(ME, "bid", "0.50", "4", order_group_id=group.group_id)
-    resting = world.order(ME, "bid", "0.49", "4", order_group_id=group.group_id)
-    world.ioc(OTHER, "ask", "0.50", "4")
-    assert not group.is_triggered
-    world.ioc(OTHER, "ask", "0.49", "2")
-    assert group.is_triggered
-    assert (resting.status, resting.filled) == ("canceled", D(2))
-    with refused(400, "invalid_order"):
-        world.order(ME, "bid", "0.50", "1", order_group_id=group.group_id)
-    groups.reset(world.exchange.state, group, world.now)
-    assert world.order(ME, "bid", "0.50", "1", order_group_id=group.group_id).status == "resting"
-
-
-def test_the_group_window_moves() -> None:
-    """What matched long ago no longer counts."""
-    world = World()
-    group = groups.create(world.exchange.state, ME, 0, 0, D(5), world.now)
-    for _ in range(3):
-        world.order(ME, "bid", "0.50", "4", order_group_id=group.group_id)
-        world.ioc(OTHER, "ask", "0.50", "4")
-        world.now += groups.WINDOW_MS
-    assert not group.is_triggered
-
-
-def test_orders_expire_by_the_clock() -> None:
-    """An expiration is a time, not an event of ours."""
-    world = World()
-    order = world.order(ME, "bid", "0.50", "5", expiration_ms=world.now + 1000)
-    world.exchange.advance(world.now + 999)
-    assert order.status == "resting"
-    world.exchange.advance(world.now + 1000)
-    assert (order.status, order.reason) == ("canceled", "ExpiryCancel")
-
-
-def test_the_close_is_silent_and_clears_the_book_a_moment_later() -> None:
-    """At close_time orders and cancels are refused; the book goes with one snapshot."""
-    world = World()
-    order = world.order(ME, "bid", "0.50", "5")
-    world.exchange.take_events()
-    world.now = world.market.close_ms
-    world.exchange.advance(world.now)
-    assert world.exchange.take_events() == []
-    with refused(409, "MARKET_INACTIVE"):
-        world.exchange.cancel(order, world.now)
-    with refused(409, "MARKET_INACTIVE"):
-        world.ioc(ME, "ask", "0.50", "5")
-    world.exchange.advance(world.now + 1000)
-    kinds = [type(event).__name__ for event in world.exchange.take_events()]
-    assert "BookCleared" in kinds
-    assert "BookChanged" not in kinds
-    assert (order.status, order.reason) == ("canceled", "CloseCancel")
-
-
-def test_a_pause_refuses_orders_and_allows_cancels() -> None:
-    """A trading pause; an exchange pause refuses both."""
-    world = World()
-    order = world.order(ME, "bid", "0.50", "5")
-    shard = world.exchange.state.shards[0]
-    shard.trading_active = False
-    with refused(409, "trading_is_paused"):
-        world.order(ME, "bid", "0.50", "5")
-    shard.exchange_active = False
-    with refused(409, "exchange_is_paused"):
-        world.exchange.cancel(order, world.now)
-    shard.exchange_active = True
-    assert world.exchange.cancel(order, world.now) == D(5)
-
-
-def test_an_inactive_market_refuses_and_reactivation_cancels_everything() -> None:
-    """The exchange itself runs."""
-    world = World()
-    order = world.order(ME, "bid", "0.50", "5")
-    lifecycle.deactivate(world.exchange.state, world.market, world.now)
-    with refused(409, "trading_is_paused"):
-        world.ioc(ME, "ask", "0.50", "5")
-    lifecycle.activate(world.exchange.state, world.market, world.now)
-    assert (order.status, order.reason) == ("canceled", "HaltCancel")
-
-
-@pytest.mark.parametrize(("held", "result", "paid"), [("5", "yes", "5"), ("5", "no", "0"), ("-5", "no", "5")])
-def test_settlement_pays_a_dollar_to_the_winner(held: str, result: str, paid: str) -> None:
-    """The loser gets nothing, and all dollars stay accounted for."""
-    world = World()
-    world.hold(held)
-    before, total = world.cash(), world.total()
-    lifecycle.determine(world.exchange.state, world.market, result, world.now)
-    lifecycle.settle(world.exchange.state, world.market, world.now)
-    assert (world.cash() - before, world.position()) == (D(paid), D(0))
-    assert world.total() == total
-
-
-def test_cancel_all_may_reach_into_the_next_minute() -> None:
-    """A possible exchange drops what comes within the tail."""
-    world = World(Semantics(cancel_all_tail_s=60.0))
-    first = world.order(ME, "bid", "0.50", "5")
-    assert changes.cancel_all(world.exchange.state, ME, None, world.now) == 1
-    assert first.status == "canceled"
-    world.now += 59_000
-    assert world.order(ME, "bid", "0.50", "5").status == "canceled"
-    world.now += 1_000
-    assert world.order(ME, "bid", "0.50", "5").status == "resting"
 
 
 def test_changes_of_one_action_share_a_clock_and_clocks_only_grow() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from base.simulator.engine import admission, resting
@@ -85,40 +85,40 @@ def decrease(state: State, order: Order, remaining: Decimal, now_ms: int) -> Non
     _report_after(state, market, order, now_ms)
 
 
-def amend(
-    state: State,
-    order: Order,
-    side: Side,
-    price: Decimal,
-    count: Decimal,
-    now_ms: int,
-    *,
-    expiration_ms: int | None,
-    client_order_id: str | None,
-) -> None:
-    """Change price, total count (filled + wanted) and expiry of a resting order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What an amend asks for. ``count`` is filled + wanted; ``client_order_id`` is a new id."""
 
-    Only a smaller size or a new expiry keeps the place in the queue. Raises: Refused.
+    side: Side
+    price: Decimal
+    count: Decimal
+    expiration_ms: int | None = None
+    client_order_id: str | None = None
+
+
+def amend(state: State, order: Order, wish: Amendment, now_ms: int) -> None:
+    """Change price, total count and expiry of a resting order. Raises: Refused.
+
+    Only a smaller size or a new expiry keeps the place in the queue.
     """
     market = state.markets[order.request.ticker]
     admission.check_open(state, market)
-    if side is not order.side:
+    if wish.side is not order.side:
         raise Refused(400, "order_side_mismatch", "order side mismatch")
-    wanted = count - order.filled
+    wanted = wish.count - order.filled
     if wanted <= 0:
         raise Refused(400, "invalid_order_size", "invalid order size")
-    changed = replace(order.request, price=price, count=wanted, post_only=False, expiration_ms=None)
+    changed = replace(order.request, price=wish.price, count=wanted, post_only=False, expiration_ms=None)
     admission.check_terms(state, market, changed, now_ms)
     account = state.accounts[order.account_id]
     admission.check_cash(account, market, changed, wanted, without=order.order_id)
-    if client_order_id:
-        admission.repeated(state, account, client_order_id)
-        account.orders_by_client_id[client_order_id] = order
-        order.client_order_id = client_order_id
+    if wish.client_order_id:
+        admission.repeated(state, account, wish.client_order_id)
+        account.orders_by_client_id[wish.client_order_id] = order
+        order.client_order_id = wish.client_order_id
     market.clock += 1
-    order.expiration_ms = expiration_ms
-    order.initial = count
-    _apply(state, market, order, price, wanted, now_ms)
+    order.expiration_ms, order.initial = wish.expiration_ms, wish.count
+    _apply(state, market, order, wish.price, wanted, now_ms)
     _report_after(state, market, order, now_ms)
 
 

@@ -7,13 +7,13 @@ number or waits. A server drives it in real time, a simulation in its own.
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from decimal import Decimal
 
 from base.simulator.engine import changes, lifecycle, matching, resting, trading
 from base.simulator.engine.accounts import Account
-from base.simulator.engine.events import Event, Traded
+from base.simulator.engine.events import Event
 from base.simulator.engine.market import Market, MarketSpec
-from base.simulator.engine.matching import ORDER_ID, TRADE_ID
 from base.simulator.engine.money import ZERO
 from base.simulator.engine.orders import Order, OrderRequest, Prevention, Side, TimeInForce
 from base.simulator.engine.state import State
@@ -136,72 +136,23 @@ class Exchange:
         *,
         subaccount: int = 0,
     ) -> Order:
-        """Let the member buy (or with a negative count sell) YES from the house at ``price``.
-
-        As if done on the web site: a real order, trade and fill, without touching the book.
-        """
+        """Let the member buy (negative: sell) YES from the house, as if on the web site."""
         market = self.state.market(ticker)
-        side = Side.BID if count > 0 else Side.ASK
-        taker = self._outside_order(account_id, market, side, abs(count), price, subaccount, now_ms)
-        maker = self._outside_order(HOUSE, market, side.other, abs(count), price, 0, now_ms)
-        number = self.state.number()
-        trade_id = self.state.uuid(TRADE_ID, number)
-        self.state.outbox.append(
-            Traded(
-                trade_id=trade_id,
-                number=number,
-                ticker=ticker,
-                price=price,
-                count=abs(count),
-                taker_side=side,
-                now_ms=now_ms,
-            )
-        )
-        matching.note_trade(market, price, abs(count))
-        for order in (taker, maker):
-            is_taker = order is taker
-            matching.apply_fill(
-                self.state, market, order, trade_id, number, price, abs(count), is_taker, now_ms
-            )
-        taker.status = "executed"
-        self.state.report_order(taker, "Trade", now_ms)
-        self.state.report_top(market, now_ms)
-        return copy(taker)
-
-    def _outside_order(
-        self,
-        account_id: str,
-        market: Market,
-        side: Side,
-        count: Decimal,
-        price: Decimal,
-        subaccount: int,
-        now_ms: int,
-    ) -> Order:
-        number = self.state.number()
-        order_id = self.state.uuid(ORDER_ID, number)
         request = OrderRequest(
-            ticker=market.ticker,
-            side=side,
-            count=count,
+            ticker=ticker,
+            side=Side.BID if count > 0 else Side.ASK,
+            count=abs(count),
             price=price,
             time_in_force=TimeInForce.IOC,
             subaccount=subaccount,
         )
-        order = Order(
-            order_id=order_id,
-            number=number,
-            account_id=account_id,
-            request=request,
-            client_order_id=order_id,
-            price=price,
-            initial=count,
-            remaining=ZERO,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            exchange_index=market.exchange_index,
-            expiration_ms=None,
-        )
-        if not self.state.account(account_id).is_house:
-            self.state.orders[order_id] = order
-        return order
+        against = replace(request, side=request.side.other, subaccount=0)
+        taker = trading.enter(self.state, self.state.account(account_id), market, request, now_ms)
+        maker = trading.enter(self.state, self.state.account(HOUSE), market, against, now_ms)
+        taker.remaining = maker.remaining = ZERO
+        matching.execute(self.state, market, taker, maker, price, abs(count), now_ms)
+        resting.forget(self.state, maker)
+        taker.status = "executed"
+        self.state.report_order(taker, "Trade", now_ms)
+        self.state.report_top(market, now_ms)
+        return copy(taker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from base.simulator.engine import groups, resting
@@ -12,7 +13,18 @@ from base.simulator.engine.money import ZERO
 from base.simulator.engine.orders import Order, Prevention, cost_per_contract
 from base.simulator.engine.state import State
 
-TRADE_ID, ORDER_ID, MARKET_ID, GROUP_ID = 1, 2, 3, 4
+TRADE_ID, ORDER_ID, MARKET_ID = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One trade: dollars on the YES scale, contracts, Unix milliseconds."""
+
+    trade_id: str
+    number: int
+    price: Decimal
+    count: Decimal
+    now_ms: int
 
 
 def match(state: State, market: Market, taker: Order, now_ms: int) -> str | None:
@@ -33,7 +45,7 @@ def match(state: State, market: Market, taker: Order, now_ms: int) -> str | None
         if not _can_pay(state, market, maker, count):
             resting.cancel(state, market, maker, "MarginCancel", now_ms)
             continue
-        _trade(state, market, taker, maker, count, now_ms)
+        _meet(state, market, taker, maker, count, now_ms)
     return None
 
 
@@ -55,19 +67,33 @@ def _can_pay(state: State, market: Market, maker: Order, count: Decimal) -> bool
     return opening == 0 or cash >= opening * maker.unit_cost + count * Decimal("0.02")
 
 
-def _trade(state: State, market: Market, taker: Order, maker: Order, count: Decimal, now_ms: int) -> None:
-    number = state.number()
-    trade_id = state.uuid(TRADE_ID, number)
-    price = maker.price
+def _meet(state: State, market: Market, taker: Order, maker: Order, count: Decimal, now_ms: int) -> None:
     resting.shrink(state, market, maker, count, now_ms)
     if not maker.remaining:
         market.book.ladder(maker.side).remove(maker)
         resting.forget(state, maker)
     taker.remaining -= count
-    note_trade(market, price, count)
+    execute(state, market, taker, maker, maker.price, count, now_ms)
+
+
+def execute(
+    state: State,
+    market: Market,
+    taker: Order,
+    maker: Order,
+    price: Decimal,
+    count: Decimal,
+    now_ms: int,
+) -> None:
+    """Carry out one trade for both of its orders, taker first."""
+    number = state.number()
+    done = Execution(state.uuid(TRADE_ID, number), number, price, count, now_ms)
+    market.last, market.last_size = price, count
+    market.volume += count
+    market.dollar_volume += count * price
     state.outbox.append(
         Traded(
-            trade_id=trade_id,
+            trade_id=done.trade_id,
             number=number,
             ticker=market.ticker,
             price=price,
@@ -77,89 +103,83 @@ def _trade(state: State, market: Market, taker: Order, maker: Order, count: Deci
         )
     )
     for order, is_taker in ((taker, True), (maker, False)):
-        apply_fill(state, market, order, trade_id, number, price, count, is_taker, now_ms)
+        _apply(state, market, order, done, is_taker=is_taker)
 
 
-def note_trade(market: Market, price: Decimal, count: Decimal) -> None:
-    """Remember the last trade and count its volume."""
-    market.last = price
-    market.last_size = count
-    market.volume += count
-    market.dollar_volume += count * price
-
-
-def apply_fill(
-    state: State,
-    market: Market,
-    order: Order,
-    trade_id: str,
-    number: int,
-    price: Decimal,
-    count: Decimal,
-    is_taker: bool,
-    now_ms: int,
-) -> None:
+def _apply(state: State, market: Market, order: Order, done: Execution, *, is_taker: bool) -> None:
     """Move position and cash of one side of a trade and report it."""
     account = state.accounts[order.account_id]
     holding = account.holding(order.subaccount, market.ticker, market.exchange_index)
     before = max(holding.count, ZERO)
-    gross = holding.trade(order.side, price, count)
+    gross = holding.trade(order.side, done.price, done.count)
     market.open_interest += max(holding.count, ZERO) - before
-    fee = _take_fee(state, market, order, price, count, gross, is_taker)
+    fee = _take_fee(state, market, order, done, gross, is_taker)
     holding.fees += fee
     account.pay(order.subaccount, market.exchange_index, gross - fee)
-    _book_fill(order, price, count, fee, is_taker)
+    _note_on_order(order, done, fee, is_taker)
     if account.is_house:
         return
-    state.outbox.append(
-        Filled(
-            account_id=account.account_id,
-            trade_id=trade_id,
-            number=number,
-            order_id=order.order_id,
-            client_order_id=order.client_order_id,
-            ticker=market.ticker,
-            exchange_index=market.exchange_index,
-            side=order.side,
-            price=price,
-            count=count,
-            fee=fee,
-            is_taker=is_taker,
-            post_position=holding.count,
-            subaccount=order.subaccount,
-            now_ms=now_ms,
-        )
-    )
-    state.report_holding(account, order.subaccount, market, now_ms)
-    state.report_cash(account, order.subaccount, market.exchange_index, now_ms)
+    _report_fill(state, market, order, done, fee, holding.count, is_taker)
+    state.report_holding(account, order.subaccount, market, done.now_ms)
+    state.report_cash(account, order.subaccount, market.exchange_index, done.now_ms)
     if not is_taker:
         order.status = "resting" if order.remaining else "executed"
-        state.report_order(order, "Trade", now_ms)
-    groups.note_match(state, order, count, now_ms)
+        state.report_order(order, "Trade", done.now_ms)
+    groups.note_match(state, order, done.count, done.now_ms)
 
 
 def _take_fee(
-    state: State,
-    market: Market,
-    order: Order,
-    price: Decimal,
-    count: Decimal,
-    gross: Decimal,
-    is_taker: bool,
+    state: State, market: Market, order: Order, done: Execution, gross: Decimal, is_taker: bool
 ) -> Decimal:
     spec = market.spec
-    fee = model_fee(count, price, is_taker=is_taker, fee_type=spec.fee_type, multiplier=spec.fee_multiplier)
+    fee = model_fee(
+        done.count,
+        done.price,
+        is_taker=is_taker,
+        fee_type=spec.fee_type,
+        multiplier=spec.fee_multiplier,
+    )
     net, order.fee_kept = charge(gross, fee, order.fee_kept)
     state.fees_collected += net
     return net
 
 
-def _book_fill(order: Order, price: Decimal, count: Decimal, fee: Decimal, is_taker: bool) -> None:
-    cost = cost_per_contract(order.side, price) * count
-    order.filled += count
+def _note_on_order(order: Order, done: Execution, fee: Decimal, is_taker: bool) -> None:
+    cost = cost_per_contract(order.side, done.price) * done.count
+    order.filled += done.count
     if is_taker:
         order.taker_cost += cost
         order.taker_fees += fee
     else:
         order.maker_cost += cost
         order.maker_fees += fee
+
+
+def _report_fill(
+    state: State,
+    market: Market,
+    order: Order,
+    done: Execution,
+    fee: Decimal,
+    post_position: Decimal,
+    is_taker: bool,
+) -> None:
+    state.outbox.append(
+        Filled(
+            account_id=order.account_id,
+            trade_id=done.trade_id,
+            number=done.number,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            ticker=market.ticker,
+            exchange_index=market.exchange_index,
+            side=order.side,
+            price=done.price,
+            count=done.count,
+            fee=fee,
+            is_taker=is_taker,
+            post_position=post_position,
+            subaccount=order.subaccount,
+            now_ms=done.now_ms,
+        )
+    )

@@ -28,7 +28,7 @@ def submit(state: State, account_id: str, request: OrderRequest, now_ms: int) ->
     admission.check_group(state, account, request)
     count = admission.allowed_count(state, account, market, request)
     admission.check_cash(account, market, request, count)
-    order = _enter(state, account, market, request, now_ms)
+    order = enter(state, account, market, request, now_ms)
     if is_stillborn or _is_dropped_by_tail(state, account, request, now_ms):
         _finish(state, market, order, "HaltCancel", now_ms)
     elif not count:
@@ -59,7 +59,8 @@ def _is_dropped_by_tail(state: State, account: Account, request: OrderRequest, n
     return is_hit and any(at is not None and now_ms < at + tail_ms for at in since)
 
 
-def _enter(state: State, account: Account, market: Market, request: OrderRequest, now_ms: int) -> Order:
+def enter(state: State, account: Account, market: Market, request: OrderRequest, now_ms: int) -> Order:
+    """Write an accepted order down; it does not trade or rest yet."""
     number = state.number()
     order_id = state.uuid(ORDER_ID, number)
     order = Order(

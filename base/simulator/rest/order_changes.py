@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from base.simulator.engine import changes
+from base.simulator.engine.changes import Amendment
 from base.simulator.engine.money import contracts, read_count, read_price
 from base.simulator.engine.orders import Order, Side
 from base.simulator.engine.refusal import Refused, bad_order, not_found
@@ -67,6 +68,19 @@ def amend(venue: Venue, call: Call) -> Answer:
     """POST /portfolio/events/orders/{order_id}/amend."""
     body = call.decode(AmendOrder)
     order = _find(venue, call, call.params["order_id"], body.exchange_index, body.ticker)
+    before = order.filled
+    changes.amend(venue.exchange.state, order, _amendment(body, order), call.now_ms)
+    reply: Json = {
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "remaining_count": contracts(order.remaining),
+        "fill_count": contracts(order.filled - before),
+        "ts_ms": call.now_ms,
+    }
+    return ok(reply | (averages_json(order) if order.filled > before else {}))
+
+
+def _amendment(body: AmendOrder, order: Order) -> Amendment:
     count, price = read_count(body.count), read_price(body.price)
     if count is None or price is None:
         raise BadBody("count and price must be fixed-point strings")
@@ -76,25 +90,13 @@ def amend(venue: Venue, call: Call) -> Answer:
     expiration_ms = order.expiration_ms
     if body.expiration_time is not None:
         expiration_ms = body.expiration_time * 1000 or None
-    before = order.filled
-    changes.amend(
-        venue.exchange.state,
-        order,
-        body.side,
-        price,
-        count,
-        call.now_ms,
+    return Amendment(
+        side=body.side,
+        price=price,
+        count=count,
         expiration_ms=expiration_ms,
         client_order_id=body.updated_client_order_id,
     )
-    reply: Json = {
-        "order_id": order.order_id,
-        "client_order_id": order.client_order_id,
-        "remaining_count": contracts(order.remaining),
-        "fill_count": contracts(order.filled - before),
-        "ts_ms": call.now_ms,
-    }
-    return ok(reply | (averages_json(order) if order.filled > before else {}))
 
 
 def decrease(venue: Venue, call: Call) -> Answer:

@@ -107,26 +107,8 @@ def list_settlements(venue: Venue, call: Call) -> Answer:
 
 def list_positions(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/positions. Settled rows are left out unless asked for."""
-    view = _view(venue, call)
-    wanted = call.choice("settlement_status", ("all", "unsettled", "settled")) or "unsettled"
-    counts = set(call.texts("count_filter"))
-    subaccount = call.subaccount() or 0
-    markets = venue.exchange.state.markets
-    tickers, events = set(call.texts("ticker")), set(call.texts("event_ticker"))
-    shard = call.integer("exchange_index")
-
-    def is_shown(key: tuple[int, str], holding: Holding) -> bool:
-        settled = key in view.settled
-        return (
-            key[0] == subaccount
-            and (wanted == "all" or settled == (wanted == "settled"))
-            and (not tickers or holding.ticker in tickers)
-            and (not events or markets[holding.ticker].spec.event in events)
-            and shard in (None, holding.exchange_index)
-            and ("position" not in counts or bool(holding.count))
-            and ("total_traded" not in counts or bool(holding.traded))
-        )
-
+    view, markets = _view(venue, call), venue.exchange.state.markets
+    is_shown = _position_filter(venue, call, view)
     found = [h for key, h in view.holdings.items() if is_shown(key, h)]
     shown, cursor = page(call, found, lambda h: markets[h.ticker].number)
     return ok(
@@ -136,6 +118,30 @@ def list_positions(venue: Venue, call: Call) -> Answer:
             "cursor": cursor,
         }
     )
+
+
+def _position_filter(
+    venue: Venue, call: Call, view: MemberView
+) -> Callable[[tuple[int, str], Holding], bool]:
+    wanted = call.choice("settlement_status", ("all", "unsettled", "settled")) or "unsettled"
+    counts = set(call.texts("count_filter"))
+    subaccount = call.subaccount() or 0
+    markets = venue.exchange.state.markets
+    tickers, events = set(call.texts("ticker")), set(call.texts("event_ticker"))
+    shard = call.integer("exchange_index")
+
+    def is_shown(key: tuple[int, str], holding: Holding) -> bool:
+        return (
+            key[0] == subaccount
+            and (wanted == "all" or (key in view.settled) == (wanted == "settled"))
+            and (not tickers or holding.ticker in tickers)
+            and (not events or markets[holding.ticker].spec.event in events)
+            and shard in (None, holding.exchange_index)
+            and ("position" not in counts or bool(holding.count))
+            and ("total_traded" not in counts or bool(holding.traded))
+        )
+
+    return is_shown
 
 
 def _event_positions(venue: Venue, holdings: list[Holding]) -> list[Json]:

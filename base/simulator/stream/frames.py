@@ -210,6 +210,11 @@ def order_msg(order: Order) -> bytes:
         "last_updated_ts_ms": order.updated_ms,
         "subaccount_number": order.subaccount,
     }
+    return encode(body | _order_options(order))
+
+
+def _order_options(order: Order) -> Json:
+    body: Json = {}
     if order.reason is not None:
         body["last_update_reason"] = order.reason
     if order.request.order_group_id is not None:
@@ -217,7 +222,7 @@ def order_msg(order: Order) -> bytes:
     if order.expiration_ms is not None:
         body["expiration_time"] = rfc3339(order.expiration_ms)
         body["expiration_ts_ms"] = order.expiration_ms
-    return encode(body)
+    return body
 
 
 def lifecycle_msg(market: Market, event: MarketChanged) -> bytes:

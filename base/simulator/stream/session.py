@@ -31,8 +31,6 @@ class Session:
         self._last_sid = 0
         self._recent: deque[int] = deque()
 
-    # Frames out
-
     def push(
         self,
         subscription: Subscription,
@@ -91,8 +89,6 @@ class Session:
         msg = frames.encode({"code": code, "msg": TEXTS[code]})
         self._reply("error", msg, None, sid=subscription.sid, seq=seq)
 
-    # Commands in
-
     def receive(self, text: str) -> None:
         """Carry out one command and send its replies."""
         command_id = None
@@ -102,8 +98,11 @@ class Session:
             self._check_rate()
             self._dispatch(command)
         except CommandError as problem:
-            msg = frames.encode({"code": problem.code, "msg": TEXTS[problem.code]})
-            self._reply("error", msg, command_id, sid=problem.sid)
+            self._refuse(problem, command_id)
+
+    def _refuse(self, problem: CommandError, command_id: int | None) -> None:
+        msg = frames.encode({"code": problem.code, "msg": TEXTS[problem.code]})
+        self._reply("error", msg, command_id, sid=problem.sid)
 
     def _check_rate(self) -> None:
         now_ms = self.venue.now_ms()
@@ -135,8 +134,7 @@ class Session:
             try:
                 self._subscribe_one(command, params, channel)
             except CommandError as problem:
-                msg = frames.encode({"code": problem.code, "msg": TEXTS[problem.code]})
-                self._reply("error", msg, command.id, sid=problem.sid)
+                self._refuse(problem, command.id)
 
     def _subscribe_one(self, command: Command, params: Params, channel: str) -> None:
         wanted = self._filter(params, channel)
@@ -236,8 +234,7 @@ class Session:
             try:
                 subscription = self._by_sid(sid)
             except CommandError as problem:
-                msg = frames.encode({"code": problem.code, "msg": TEXTS[problem.code]})
-                self._reply("error", msg, command.id)
+                self._refuse(problem, command.id)
                 continue
             del self.by_channel[subscription.channel]
             self._reply("unsubscribed", None, command.id, sid=sid, seq=subscription.next_seq())
@@ -285,8 +282,6 @@ class Session:
             if not subscription.tickers and empty_means_all:
                 subscription.tickers = None
         self._acknowledge(subscription, command.id)
-
-    # Look-ups
 
     def _by_sid(self, sid: int) -> Subscription:
         for subscription in self.by_channel.values():
