@@ -17,7 +17,6 @@ from base.simulator.wires import Wires
 
 TICK_S = 0.02
 STOP_CHECK_S = 0.02
-SHUTDOWN_S = 1
 
 
 class QuietServer(uvicorn.Server):
@@ -32,6 +31,17 @@ class QuietServer(uvicorn.Server):
         """Wait to be told to stop; there is nothing else to do between requests here."""
         while not self.should_exit:
             await asyncio.sleep(STOP_CHECK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close at once: connections were cut before, so there is nobody to be graceful to."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Running:
@@ -66,7 +76,6 @@ class Running:
             date_header=False,
             server_header=False,
             timeout_keep_alive=60,
-            timeout_graceful_shutdown=SHUTDOWN_S,
         )
 
     @property
