@@ -50,6 +50,21 @@ class AccountFolder:
         """Whether the halt switch is set."""
         return self.halt_switch.exists()
 
+    def set_halted(self, is_halted: bool) -> None:
+        """Set or clear the halt switch.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+        """
+        try:
+            if is_halted:
+                self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.halt_switch.touch(mode=0o600)
+            else:
+                self.halt_switch.unlink(missing_ok=True)
+        except OSError as e:
+            raise ConfigError("paths.data", f"{self.halt_switch} cannot be written: {e.strerror}") from e
+
     def claim(self) -> None:
         """Create the folder and take its lock; the kernel drops the lock when this process ends.
 

@@ -183,6 +183,32 @@ def positions(
 
 
 @app.command()
+def halt(
+    context: typer.Context,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Stop a strategy's entries; exits go on."""
+    from base.app.show import switch_entries
+
+    return switch_entries(_common(context, config, overrides, log_level), is_halted=True)
+
+
+@app.command()
+def resume(
+    context: typer.Context,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Allow entries again."""
+    from base.app.show import switch_entries
+
+    return switch_entries(_common(context, config, overrides, log_level), is_halted=False)
+
+
+@app.command()
 def replay(
     context: typer.Context,
     capture: Annotated[Path, typer.Argument(help="A capture file, .gz or not", metavar="CAPTURE")],

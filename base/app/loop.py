@@ -39,6 +39,7 @@ from base.ui.screen import Screen
 
 DEMO_STRATEGY = "base.strategy.demo:Demo"
 LOG_LINES = 50
+UNCRITICAL_STOP_S = 0.5
 _log = logging.getLogger(__name__)
 Died = Callable[[str, BaseException | None], None]
 
@@ -153,7 +154,7 @@ class TradingApp:
             return
         strategy = load_strategy(name)
         runner = StrategyRunner(strategy, self._context(parts, folder), self.config.strategy.interval_s)
-        self._stops.add("strategy", runner.stop)
+        self._stops.add("strategy", runner.stop, longest_s=UNCRITICAL_STOP_S)
         runner.start()
 
     def _context(self, parts: Parts, folder: AccountFolder) -> Context:
@@ -178,7 +179,7 @@ class TradingApp:
                 "resume": lambda _: self.resume(),
             },
         )
-        self._stops.add("control", server.stop)
+        self._stops.add("control", server.stop, longest_s=UNCRITICAL_STOP_S)
         server.start()
 
     # --- while it runs --------------------------------------------------------------------------
@@ -210,10 +211,7 @@ class TradingApp:
     def _switch(self, *, is_halted: bool) -> dict[str, Any]:
         if self._folder is None or self._parts is None:
             raise ValueError("the app is not started")
-        if is_halted:
-            self._folder.halt_switch.touch(mode=0o600)
-        else:
-            self._folder.halt_switch.unlink(missing_ok=True)
+        self._folder.set_halted(is_halted)
         event = "HALTED" if is_halted else "RESUMED"
         self._parts.events.write(Line(event=event, key=None, side=None, fields={}))
         return {"halted": is_halted}

@@ -21,7 +21,7 @@ from base.kalshi.auth import account_hash
 def show_status(common: Common, *, as_json: bool) -> int:
     """Print the state; exit status 1 if anything is unprotected, an alarm rings, or nothing runs."""
     try:
-        report = ask(_folder(load_config(common.config, common.overrides)), "status")
+        report = ask(account_folder(load_config(common.config, common.overrides)), "status")
     except NotRunning as e:
         print(e, file=sys.stderr)
         return NOT_SO
@@ -35,7 +35,7 @@ def show_status(common: Common, *, as_json: bool) -> int:
 def show_positions(common: Common, *, as_json: bool) -> int:
     """Print the positions, one JSON object a line with ``as_json``; the exit status is that of ``status``."""
     try:
-        report = ask(_folder(load_config(common.config, common.overrides)), "status")
+        report = ask(account_folder(load_config(common.config, common.overrides)), "status")
     except NotRunning as e:
         print(e, file=sys.stderr)
         return NOT_SO
@@ -47,7 +47,19 @@ def show_positions(common: Common, *, as_json: bool) -> int:
     return DONE if is_all_well(report) else NOT_SO
 
 
-def _folder(config: Config) -> AccountFolder:
+def switch_entries(common: Common, *, is_halted: bool) -> int:
+    """Halt or resume entries. The switch is a file, so it works while the process hangs or does not run."""
+    folder = account_folder(load_config(common.config, common.overrides))
+    try:
+        ask(folder, "halt" if is_halted else "resume")
+    except NotRunning as e:
+        print(f"{e}: the switch holds from its next start on", file=sys.stderr)
+        folder.set_halted(is_halted)
+    print("entries are halted; exits go on" if is_halted else "entries are allowed")
+    return DONE
+
+
+def account_folder(config: Config) -> AccountFolder:
     """The folder of the account that the settings mean.
 
     Raises:

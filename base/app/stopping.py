@@ -21,20 +21,24 @@ class Stops:
 
     def __init__(self, clock: Clock):
         self._clock = clock
-        self._pile: list[tuple[str, Stop]] = []
+        self._pile: list[tuple[str, Stop, float]] = []
 
-    def add(self, name: str, stop: Stop) -> None:
-        """Remember a part that was, or is about to be, started."""
-        self._pile.append((name, stop))
+    def add(self, name: str, stop: Stop, longest_s: float = STOP_S) -> None:
+        """Remember a part that was, or is about to be, started.
+
+        ``longest_s``: what it may take of the shared time; a strategy that hangs leaves the rest to others.
+        """
+        self._pile.append((name, stop, longest_s))
 
     def run(self, timeout_s: float) -> list[str]:
         """End everything, newest first; return the names of what would not end. Once only."""
         deadline_s = self._clock.boot_s() + timeout_s
         late: list[str] = []
         while self._pile:
-            name, stop = self._pile.pop()
+            name, stop, longest_s = self._pile.pop()
+            left_s = max(LEAST_S, deadline_s - self._clock.boot_s())
             try:
-                answer = stop(max(LEAST_S, deadline_s - self._clock.boot_s()))
+                answer = stop(min(left_s, longest_s))
             except Exception:  # one part that cannot end must not keep the others from ending
                 _log.exception("%s failed while it ended", name)
                 answer = False

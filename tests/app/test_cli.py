@@ -142,3 +142,17 @@ def test_help_names_every_command() -> None:
     done = run_python("run.py", "--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("run", "simulate", "replay", "status", "positions"))
+
+
+def test_halt_works_without_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The switch is a file: it holds from the next start on, and resume takes it away."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "some-key")
+    options = ["--config", str(ROOT / "config.yaml"), "--set", "exchange.environment=demo"]
+    assert cli.main(["halt", *options]) == 0
+    assert len(list(tmp_path.glob("data/demo-*/HALT"))) == 1
+    assert cli.main(["resume", *options]) == 0
+    assert list(tmp_path.glob("data/demo-*/HALT")) == []
+    assert "process not running" in capsys.readouterr().err

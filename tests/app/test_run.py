@@ -1,0 +1,202 @@
+"""``python run.py`` as its own process: from the first second to the summary, and every way to end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from base.app.config import SimulatorConfig
+from base.app.embedded import EmbeddedExchange
+from base.errors import ConfigError
+from base.risk.event_log import EVENTS
+from tests.app.loopback import log_of
+from tests.support import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+LINE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?P<event>[A-Z_]+)"
+    r" ticker=\S+ subaccount=\S+ side=(yes|no|-)(?P<fields>( [a-z_]+=\S+)*)"
+)
+FIELDS = {
+    "TRIGGERED": ["count", "trigger", "bid", "floor", "reason", "intent"],
+    "SENT": ["count", "price", "floor", "intent", "attempt"],
+    "FILLED": ["count", "price", "fee", "order", "attempt"],
+    "CLOSED": ["count", "price", "fee", "profit", "reason", "intent", "latency_ms"],
+}
+
+
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start ``python run.py`` in ``folder`` with the shipped settings; kill it if it is still there."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), "--config", str(ROOT / "config.yaml"), *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask_status(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Type a command in another shell of the same folder."""
+    command = [sys.executable, str(ROOT / "run.py"), *arguments, "--config", str(ROOT / "config.yaml")]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20, check=False)
+
+
+def events_of(folder: Path) -> list[str]:
+    """The names of the events logged so far."""
+    return [line.split()[1] for line in log_of(folder)]
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(90)
+def test_stop_fires_within_forty_seconds_of_the_first_command(tmp_path: Path) -> None:
+    """One command, no credentials: a stop fires, the exit fills, the position closes, all in the log."""
+    with started(tmp_path, "run", "--for", "40", "--no-ui") as process:
+        eventually(lambda: events_of(tmp_path).count("ARMED") >= 3, timeout_s=15)
+        shell = ask_status(tmp_path, "status", "--json")
+        held = ask_status(tmp_path, "positions", "--json")
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    summary = json.loads(out.splitlines()[-1])["summary"]
+    assert list(summary) == ["triggered", "filled", "closed", "profit", "alarms"]
+    assert (summary["triggered"], summary["closed"], summary["alarms"]) == (1, 1, 0)
+    assert "2 positions are now UNPROTECTED" in err
+    _check_log(tmp_path, summary["profit"])
+    assert shell.returncode == 0, shell.stderr
+    report = json.loads(shell.stdout)
+    assert (report["environment"], report["execution"], report["connected"]) == ("simulated", "live", True)
+    assert {p["side"] for p in report["positions"]} == {"yes", "no"}
+    assert [json.loads(line)["ticker"] for line in held.stdout.splitlines()] == [
+        p["ticker"] for p in report["positions"]
+    ]
+
+
+def _check_log(folder: Path, profit: str) -> None:
+    """Every line has the agreed form; the exit's lines carry their fields in order."""
+    found = [LINE.fullmatch(line) for line in log_of(folder)]
+    assert all(match is not None and match["event"] in EVENTS for match in found)
+    fields = {
+        match["event"]: [word.partition("=")[0] for word in match["fields"].split()]
+        for match in found
+        if match is not None
+    }
+    for event, names in FIELDS.items():
+        assert [name for name in fields[event] if name in names] == names, event
+    closed = next(line for line in log_of(folder) if " CLOSED " in line)
+    assert f"profit={profit}" in closed
+    assert "reason=STOP" in closed
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_it_cleanly_within_five_seconds(tmp_path: Path, number: int) -> None:
+    """Ctrl-C and SIGTERM: everything ends, what is left unprotected is said, and nothing runs on."""
+    with started(tmp_path, "run", "--no-ui") as process:
+        eventually(lambda: "ARMED" in events_of(tmp_path), timeout_s=15)
+        began_s = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=10)
+    assert time.monotonic() - began_s < 5.0
+    assert process.returncode == 0
+    assert re.search(r"[23] positions are now UNPROTECTED", err)
+    assert "Traceback" not in err
+    after = ask_status(tmp_path, "status")
+    assert after.returncode == 1
+    assert "process not running" in after.stderr
+
+
+@pytest.mark.end_to_end
+def test_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C twice does not want to wait."""
+    strategy = "strategy.class=tests.app.strategies:Hanging"
+    with started(tmp_path, "--set", strategy, "run", "--no-ui") as process:
+        eventually(lambda: "ARMED" in events_of(tmp_path), timeout_s=15)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=2)
+    assert process.returncode in (130, 143, 0)
+
+
+@pytest.mark.end_to_end
+def test_output_that_is_no_terminal_gets_plain_lines(tmp_path: Path) -> None:
+    """In a pipe: lines without escape sequences, the log's among them, and the summary last."""
+    with started(tmp_path, "--for", "6") as process:
+        out, _ = process.communicate(timeout=30)
+    lines = out.splitlines()
+    assert "\x1b" not in out
+    assert any(" ARMED " in line for line in lines)
+    assert any("positions, 0 unprotected" in line for line in lines)
+    assert "summary" in json.loads(lines[-1])
+
+
+@pytest.mark.end_to_end
+def test_embedded_exchange_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
+    """Even a SIGKILL of the monitor leaves no exchange behind."""
+    with started(tmp_path, "run", "--no-ui") as process:
+        eventually(lambda: "ARMED" in events_of(tmp_path), timeout_s=15)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        if not children.exists():
+            pytest.skip("the children of a process are found under /proc, on Linux only")
+        exchange = [int(pid) for pid in children.read_text().split()]
+        assert len(exchange) == 1
+        process.kill()
+        process.wait()
+        eventually(lambda: not Path(f"/proc/{exchange[0]}").exists(), timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["--set", "simulator.scenario=nope"], "unknown scenario", id="unknown scenario"),
+        pytest.param(["--set", "paths.logs=/proc/nope"], "cannot be written", id="log folder"),
+        pytest.param(["--set", "paths.data=/proc/nope"], "cannot be written", id="data folder"),
+        pytest.param(["--set", "strategy.class=nope:X"], "strategy.class", id="strategy"),
+        pytest.param(["--set", "exchange.environment=demo"], "exchange.key_id", id="no key"),
+    ],
+)
+def test_run_that_cannot_start_says_why_and_ends(tmp_path: Path, arguments: list[str], said: str) -> None:
+    """One sentence on stderr, exit status 2, nothing left running."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "run", "--no-ui", "--for", "5", "--config", str(ROOT / "config.yaml"), *arguments],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_embedded_exchange_starts_and_ends(tmp_path: Path) -> None:
+    """It listens when ``start`` returns, its key is ours alone, and it is gone after ``stop``."""
+    exchange = EmbeddedExchange(SimulatorConfig(scenario="calm"), tmp_path / "data", tmp_path / "logs")
+    reached = exchange.start()
+    assert exchange.is_running
+    assert reached.rest_url.startswith("http://127.0.0.1:")
+    assert Path(reached.private_key_path).stat().st_mode & 0o077 == 0
+    exchange.stop()
+    assert not exchange.is_running
+
+
+def test_embedded_exchange_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """Its own last words are the sentence."""
+    exchange = EmbeddedExchange(SimulatorConfig(scenario="nope"), tmp_path / "data", tmp_path / "logs")
+    with pytest.raises(ConfigError, match="unknown scenario 'nope'"):
+        exchange.start()
+    assert not exchange.is_running
