@@ -38,6 +38,7 @@ class Gateway:
         self.hub = Hub(venue)
         self.frames_sent = 0
         self.sent: list[bytes] | None = None  # a list once recording is switched on
+        self.sent_ns: list[int] = []  # monotonic, one for each of ``sent``
         self._shuffler = random.Random(seed)
 
     def app(self) -> ASGIApp:
@@ -72,6 +73,7 @@ class Gateway:
         self.frames_sent += 1
         if self.sent is not None:
             self.sent.append(frame)
+            self.sent_ns.append(time.monotonic_ns())
         socket.write_text(frame)
         if socket.backlog_bytes > self.venue.semantics.slow_consumer_bytes:
             for subscription in list(session.by_channel.values()):
@@ -104,6 +106,8 @@ class Endpoint:
         if fault := faults.take("fail_next", request.method, path):
             await _respond(send, fault_answer(fault), venue.now_ms())
             return
+        if fault := faults.take("delay_execute", request.method, path):
+            await asyncio.sleep(fault.seconds)
         reply = self._execute(scope, headers, request)
         if fault := faults.take("fail_after_execute", request.method, path):
             reply = fault_answer(fault)

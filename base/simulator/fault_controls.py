@@ -44,6 +44,12 @@ class FaultControls:
             Fault(kind="delay_reply", left=n, path_contains=path_contains, method=method, seconds=seconds)
         )
 
+    def delay_execute(self, seconds: float, n: int = 1, path_contains: str = "", *, method: str = "") -> None:
+        """Hold the next ``n`` requests before executing them: a client that gave up is wrong."""
+        self._plan(
+            Fault(kind="delay_execute", left=n, path_contains=path_contains, method=method, seconds=seconds)
+        )
+
     def fail_next(
         self, status: int, body: object = None, path_contains: str = "", n: int = 1, *, method: str = ""
     ) -> None:
@@ -148,10 +154,15 @@ class FaultControls:
         sent: list[bytes] = []
 
         def start() -> None:
-            self.running.gateway.sent = sent
+            self.running.gateway.sent, self.running.gateway.sent_ns = sent, []
 
         self._call(start)
         return sent
+
+    @property
+    def frame_times_ns(self) -> list[int]:
+        """Return when each recorded frame was written, ``time.monotonic_ns``."""
+        return list(self.running.gateway.sent_ns)
 
     @property
     def open_sockets(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["drop_reply", "delay_reply", "fail_next", "fail_after_execute"]
+Kind = Literal["drop_reply", "delay_reply", "delay_execute", "fail_next", "fail_after_execute"]
 
 
 @dataclass(slots=True, kw_only=True)

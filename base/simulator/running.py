@@ -71,7 +71,7 @@ class Running:
             ws=self.wires.socket_class(),
             lifespan="off",
             log_config=None,
-            log_level="critical",
+            log_level="error",
             access_log=False,
             date_header=False,
             server_header=False,
@@ -89,8 +89,9 @@ class Running:
         return self._server.started
 
     async def serve(self) -> None:
-        """Run until ``stop``."""
+        """Run until ``stop``. Raises what the scenario raised, if that is why it ended."""
         driver = asyncio.create_task(self._drive())
+        driver.add_done_callback(lambda _: self.stop())  # without a driver time stands still
         try:
             await self._server.serve(sockets=[self._listener])
         finally:

@@ -134,6 +134,34 @@ class SimulatorServer(Controls):
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(STOP_TIMEOUT_S)
 
+    def add_key(
+        self,
+        *,
+        scopes: tuple[str, ...] = ("read", "write"),
+        subaccount: int | None = None,
+        account_id: str = MEMBER,
+    ) -> KeyPair:
+        """Register one more Ed25519 key, e.g. read-only or locked to a sub-account."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        pair = create_ed25519(folder)
+        key = ApiKey(
+            key_id=pair.key_id,
+            public_key=pair.public_key,
+            account_id=account_id,
+            scopes=scopes,
+            subaccount=subaccount,
+        )
+        self._call(lambda: self.running.venue.keys.update({pair.key_id: key}))
+        return pair
+
+    def attest_until(self, unix_s: int | None) -> None:
+        """Set when the location attestation ends, as ``GET /api_keys`` shows it."""
+
+        def attest() -> None:
+            self.running.venue.region_expiration_s = unix_s
+
+        self._call(attest)
+
     # Where to find it
 
     @property

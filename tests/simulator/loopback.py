@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from base.simulator.key_files import KeyPair
 from base.simulator.server import SimulatorServer
 
 FEED_PATH = "/trade-api/ws/v2"
@@ -51,15 +52,18 @@ def signed(key_id: str, key_path: str, method: str, path: str, *, skew_s: float 
 class Client:
     """Signed REST calls."""
 
-    def __init__(self, sim: SimulatorServer) -> None:
+    def __init__(self, sim: SimulatorServer, key: KeyPair | None = None, timeout_s: float = 5.0) -> None:
         self.sim = sim
+        self.timeout_s = timeout_s
+        self.key_id = key.key_id if key else sim.key_id
+        self.key_path = key.private_key_path if key else sim.private_key_path
         self.session = requests.Session()
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send one signed request."""
         url = self.sim.rest_url + path
-        headers = signed(self.sim.key_id, self.sim.private_key_path, method, urlsplit(url).path)
-        return self.session.request(method, url, headers=headers, timeout=5, **options)
+        headers = signed(self.key_id, self.key_path, method, urlsplit(url).path)
+        return self.session.request(method, url, headers=headers, timeout=self.timeout_s, **options)
 
     def get(self, path: str) -> Any:
         """Return the decoded body of a GET that succeeds."""

@@ -8,7 +8,6 @@ import pytest
 import requests
 
 from base.simulator.clock import ManualClock, OffsetClock, SystemClock
-from base.simulator.keys import ApiKey
 from base.simulator.rate_limits import BASIC, Bucket, Budget
 from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
@@ -105,15 +104,25 @@ def test_public_reads_need_no_signature(sim: SimulatorServer) -> None:
 
 def test_a_key_without_the_write_scope_cannot_trade(sim: SimulatorServer) -> None:
     """403, and nothing happens."""
-    venue = sim.running.venue
-    old = venue.keys[sim.key_id]
-    venue.keys[sim.key_id] = ApiKey(
-        key_id=old.key_id, public_key=old.public_key, account_id=old.account_id, scopes=("read",)
-    )
-    client = Client(sim)
+    client = Client(sim, sim.add_key(scopes=("read",)))
     assert client.order().status_code == 403
     assert client.call("GET", BALANCE).status_code == 200
     assert sim.position(A) == 25
+
+
+def test_a_key_locked_to_a_subaccount_sees_and_trades_only_that(sim: SimulatorServer) -> None:
+    """Its sub-account is shown by GET /api_keys."""
+    pair = sim.add_key(subaccount=3)
+    sim.set_position(A, "7", "0.40", subaccount=3)
+    client = Client(sim, pair)
+    assert client.get("/portfolio/positions")["market_positions"][0]["position_fp"] == "7.00"
+    assert client.order().status_code == 403
+    assert client.order(subaccount=3, reduce_only=True).json()["fill_count"] == "7.00"
+    assert (sim.position(A), sim.position(A, subaccount=3)) == (25, 0)
+    sim.attest_until(1_800_000_000)
+    listed = client.get("/api_keys")
+    assert {k["api_key_id"]: k["subaccount"] for k in listed["api_keys"]}[pair.key_id] == 3
+    assert listed["api_key_region_expiration_ts"] == 1_800_000_000
 
 
 def test_answers_carry_the_exchanges_date() -> None:

@@ -32,19 +32,7 @@ def test_a_hanging_reply_is_silence(sim: SimulatorServer, client: Client) -> Non
     """The client's own timeout ends it."""
     sim.drop_reply(path_contains=ORDERS, hang=True)
     with pytest.raises(requests.ReadTimeout):
-        requests.post(
-            sim.rest_url + ORDERS,
-            headers=signed(sim.key_id, sim.private_key_path, "POST", "/trade-api/v2" + ORDERS),
-            json={
-                "ticker": A,
-                "side": "ask",
-                "count": "1.00",
-                "price": "0.0100",
-                "time_in_force": "immediate_or_cancel",
-                "self_trade_prevention_type": "maker",
-            },
-            timeout=0.2,
-        )
+        Client(sim, timeout_s=0.2).order(count="1.00")
     assert sim.position(A) == 24
 
 
@@ -54,6 +42,15 @@ def test_a_delayed_reply_is_executed_at_once(sim: SimulatorServer, client: Clien
     started = time.monotonic()
     assert client.order().status_code == 201
     assert time.monotonic() - started >= 0.2
+
+
+def test_a_late_order_is_executed_after_its_sender_gave_up(sim: SimulatorServer) -> None:
+    """Absence now does not mean absence later."""
+    sim.delay_execute(0.3, path_contains=ORDERS)
+    with pytest.raises(requests.ReadTimeout):
+        Client(sim, timeout_s=0.1).order()
+    assert sim.position(A) == 25
+    eventually(lambda: sim.position(A) == 15)
 
 
 def test_a_failure_before_and_one_after_execution(sim: SimulatorServer, client: Client) -> None:

@@ -52,9 +52,10 @@ class Show:
         return [(at, e) for at, e in self.events if isinstance(e, TopChanged) and e.ticker == ticker]
 
 
-def test_demo_is_safe_first_and_then_falls_through_the_trigger_by_small_steps() -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_demo_is_safe_first_and_then_falls_through_the_trigger_by_small_steps(seed: int) -> None:
     """No fall above 0.03 at once, spread and size stay good, the end is low."""
-    show = Show("demo", 24.0)
+    show = Show("demo", 24.0, seed)
     bids = [(at, bid) for at, bid in show.bids(CRASH) if bid is not None]
     assert all(bid > D("0.50") for at, bid in bids if at < 14.0)
     falls = [before - after for (_, before), (_, after) in pairwise(bids)]

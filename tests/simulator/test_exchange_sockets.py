@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket as sockets
 
+import pytest
 from websocket import ABNF
 
+from base.simulator.clock import SystemClock
+from base.simulator.rate_limits import UNLIMITED
+from base.simulator.running import Running
+from base.simulator.scenarios.stage import Empty, Stage
 from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
+from base.simulator.venue import Venue
 from tests.simulator.loopback import A, Feed, eventually
 
 
@@ -68,3 +75,25 @@ def test_frames_leave_without_delay(sim: SimulatorServer, feed: Feed) -> None:
     feed.subscribe("ticker", tickers=[A])
     server_socket = next(iter(sim.running.wires.sockets)).transport.get_extra_info("socket")
     assert server_socket.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY)
+
+
+def test_a_play_that_fails_ends_the_server() -> None:
+    """A market that stopped moving without a word would look like a quiet one."""
+    broken = Running(
+        Venue(Semantics(), SystemClock(), UNLIMITED, salt=0), Broken(), listener(), seed=0, speed=1.0
+    )
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(broken.serve())
+
+
+class Broken(Empty):
+    """A scenario with a mistake in it."""
+
+    def play(self, stage: Stage, until_s: float) -> None:
+        """Fail."""
+        raise ZeroDivisionError
+
+
+def listener() -> sockets.socket:
+    """Return a free port of the loopback."""
+    return sockets.create_server(("127.0.0.1", 0))
