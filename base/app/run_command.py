@@ -21,7 +21,9 @@ from base.units import price_text
 
 WATCH_S = 0.25
 UI_STOP_S = 1.0
-HARD_EXIT_S = 5.0
+HARD_EXIT_S = 4.8
+ABANDONED_S = 0.3
+"""What reads under way are given once everything has ended: they change nothing any more. Seconds."""
 # One of these that dies ends the process; any other that fails is logged and leaves the stops alone.
 CRITICAL_THREADS = (
     "websocket manager",
@@ -118,7 +120,7 @@ def _guard(app: TradingApp, ending: Ending, end_s: float | None, has_ui: bool) -
 
 def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
     status = NOT_SO if ending.died else DONE
-    _end_anyway(status)
+    _end_anyway(status, HARD_EXIT_S)
     unprotected = app.open_positions()
     app.stop()
     view = app.view()
@@ -135,18 +137,19 @@ def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
             "alarms": view.alarms_raised,
         }
         print(json.dumps({"summary": summary}), flush=True)
+    _end_anyway(status, ABANDONED_S)
     return status
 
 
-def _end_anyway(status: int) -> None:
-    """Whatever still hangs after five seconds, a thread or a read, ends with the process."""
+def _end_anyway(status: int, after_s: float) -> None:
+    """Whatever still hangs then, a thread or a read, ends with the process."""
 
     def leave() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
 
-    timer = threading.Timer(HARD_EXIT_S, leave)
+    timer = threading.Timer(after_s, leave)
     timer.daemon = True
     timer.start()
 

@@ -17,6 +17,9 @@ from base.app.status_report import is_all_well
 from base.errors import ConfigError
 from base.kalshi.auth import account_hash
 
+PIPE_WIDTH = 160
+"""Characters a table may have where no terminal says how many."""
+
 
 def show_status(common: Common, *, as_json: bool) -> int:
     """Print the state; exit status 1 if anything is unprotected, an alarm rings, or nothing runs."""
@@ -106,7 +109,7 @@ def _print_positions(report: dict[str, Any]) -> None:
         cells = [*(_cell(position[name]) for name in names[:8]), _state(position), _age(position)]
         style = "red" if position["protection"] == "unprotected" else None
         table.add_row(*(Text(plain(cell)) for cell in cells), style=style)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 def _cell(value: object) -> str:

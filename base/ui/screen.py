@@ -13,6 +13,7 @@ from base.risk.ports import MonitorView, PositionView
 from base.units import count_text, price_text
 
 ABSENT = "—"
+_LONG_FIELDS = ("subaccount=0", "intent=", "order=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,13 @@ def state_text(position: PositionView) -> str:
 def plain(text: str) -> str:
     """Text from outside on one line: control characters are written out, none reaches the terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def short_line(line: str) -> str:
+    """A line of the stop-loss log as a screen has room for: time of day, event, what matters of the rest."""
+    date, _, rest = line.partition("T")
+    words = [word.removeprefix("ticker=") for word in rest.split(" ") if not word.startswith(_LONG_FIELDS)]
+    return " ".join(words) if words else date
 
 
 def position_text(position: PositionView) -> str:

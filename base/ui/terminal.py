@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -19,16 +21,36 @@ from base.ui.screen import (
     money_or_absent,
     plain,
     price_or_absent,
+    short_line,
     state_text,
 )
 from base.units import count_text
 
 LOG_LINES = 8
-_PROTECTION_STYLES = {"covered": "green", "exiting": "yellow", "unprotected": "bold white on red"}
-_COLUMNS = (
-    "market", "side", "count", "entry", "bid", "trigger", "distance", "profit", "state", "price is", "age",
-)  # fmt: skip
+# What a screen of at least that width shows, widest first. State and age are on every one of them.
+_COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (
+        118,
+        (
+            "market",
+            "side",
+            "count",
+            "entry",
+            "bid",
+            "trigger",
+            "distance",
+            "profit",
+            "state",
+            "price is",
+            "age",
+        ),
+    ),
+    (84, ("market", "side", "count", "bid", "trigger", "profit", "state", "age")),
+    (0, ("market", "bid", "trigger", "state", "age")),
+)
 _TEXT_COLUMNS = frozenset({"market", "side", "state", "price is"})
+_PROTECTION_STYLES = {"covered": "green", "exiting": "yellow", "unprotected": "bold white on red"}
+_LOUDEST_FIRST = ("unprotected", "exiting", "covered")
 
 
 class TerminalScreen:
@@ -54,15 +76,24 @@ class TerminalScreen:
 
     def _draw(self) -> None:
         # Live moves what others print to stderr above the table instead of through it.
-        with Live(render(self._look()), console=self._console, auto_refresh=False) as live:
+        with Live(Picture(self._look()), console=self._console, auto_refresh=False) as live:
             while not self._stopping.wait(self._period_s):
-                live.update(render(self._look()), refresh=True)
-            live.update(render(self._look()), refresh=True)
+                live.update(Picture(self._look()), refresh=True)
+            live.update(Picture(self._look()), refresh=True)
 
 
-def render(screen: Screen) -> RenderableType:
-    """Lay out one screen."""
-    return Group(_header(screen), _table(screen), *_log(screen))
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One screen, laid out for the width it is drawn in."""
+
+    screen: Screen
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Give rich the parts, top down."""
+        names = next(names for width, names in _COLUMNS if options.max_width >= width)
+        yield _header(self.screen)
+        yield _table(self.screen, names)
+        yield from _log(self.screen)
 
 
 def _header(screen: Screen) -> Text:
@@ -88,40 +119,44 @@ def _is_real_money(screen: Screen) -> bool:
     return screen.environment == "production" and screen.execution == "live"
 
 
-def _table(screen: Screen) -> Table:
+def _table(screen: Screen, names: Sequence[str]) -> Table:
     table = Table(expand=False, pad_edge=False)
-    for name in _COLUMNS:
+    for name in names:
         is_text = name in _TEXT_COLUMNS
-        table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
-    for position in screen.view.positions:
-        table.add_row(*_cells(position), style="red" if position.protection == "unprotected" else None)
+        table.add_column(
+            name, justify="left" if is_text else "right", no_wrap=name != "market", overflow="fold"
+        )
+    # A screen may be too low for all of them: what needs a person comes first.
+    for position in sorted(screen.view.positions, key=lambda p: _LOUDEST_FIRST.index(p.protection)):
+        cells = _cells(position, has_proof="price is" in names)
+        table.add_row(*(cells[name] for name in names))
     if not screen.view.positions:
-        table.add_row("no positions", *([""] * (len(_COLUMNS) - 1)))
+        table.add_row("no positions", *([""] * (len(names) - 1)))
     return table
 
 
-def _cells(position: PositionView) -> list[Text]:
+def _cells(position: PositionView, *, has_proof: bool) -> dict[str, Text]:
+    """Every cell of a row by the name of its column; the age says what is not proven where no column does."""
     is_proven = position.freshness.is_proven
-    # A price that is not proven is not shown like one that is.
-    price_style = "" if is_proven else "dim"
+    faded = "" if is_proven else "dim"  # a price that is not proven is not shown like one that is
     profit = position.profit
-    profit_style = "" if profit is None else "green" if profit >= 0 else "red"
-    return [
-        Text(plain(position.key.ticker)),
-        Text(position.side.upper()),
-        Text(count_text(position.count)),
-        Text(price_or_absent(position.entry)),
-        Text(price_or_absent(position.bid), style=price_style),
-        Text(price_or_absent(position.trigger)),
-        Text(ABSENT if position.distance is None else f"{position.distance:+.4f}", style=price_style),
-        Text(money_or_absent(profit), style=profit_style if is_proven else "dim"),
-        Text(state_text(position), style=_PROTECTION_STYLES.get(position.protection, "")),
-        Text(freshness_text(position), style="green" if is_proven else "yellow"),
-        Text(age_text(position.age_s)),
-    ]
+    gain = "" if profit is None else "green" if profit >= 0 else "red"
+    proof, age = freshness_text(position), age_text(position.age_s)
+    return {
+        "market": Text(plain(position.key.ticker)),
+        "side": Text(position.side.upper()),
+        "count": Text(count_text(position.count)),
+        "entry": Text(price_or_absent(position.entry)),
+        "bid": Text(price_or_absent(position.bid), style=faded),
+        "trigger": Text(price_or_absent(position.trigger)),
+        "distance": Text(ABSENT if position.distance is None else f"{position.distance:+.4f}", style=faded),
+        "profit": Text(money_or_absent(profit), style=gain if is_proven else faded),
+        "state": Text(state_text(position), style=_PROTECTION_STYLES[position.protection]),
+        "price is": Text(proof, style="green" if is_proven else "yellow"),
+        "age": Text(age if has_proof or is_proven else f"{age} {proof}"),
+    }
 
 
 def _log(screen: Screen) -> list[Text]:
-    return [
-        Text(plain(line), style="dim", no_wrap=True, overflow="ellipsis") for line in screen.log[-LOG_LINES:]
-    ]
+    lines = screen.log[-LOG_LINES:]
+    return [Text(short_line(plain(line)), style="dim", no_wrap=True, overflow="ellipsis") for line in lines]

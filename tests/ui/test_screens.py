@@ -12,8 +12,8 @@ from rich.console import Console
 
 from base.model import Key
 from base.ui.lines import PlainLines
-from base.ui.screen import Screen, age_text, plain, position_text, summary_text
-from base.ui.terminal import TerminalScreen, render
+from base.ui.screen import Screen, age_text, plain, position_text, short_line, summary_text
+from base.ui.terminal import Picture, TerminalScreen
 from tests.app.views import COVERED, STALE, UNPROTECTED, screen_of
 from tests.support import FakeClock, eventually
 
@@ -22,7 +22,7 @@ def drawn(screen: Screen, width: int = 140) -> str:
     """Return what a terminal of that width shows, without colours."""
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
     with console.capture() as capture:
-        console.print(render(screen))
+        console.print(Picture(screen))
     return capture.get()
 
 
@@ -64,12 +64,27 @@ def test_absent_values_are_dashes_not_zeros() -> None:
     assert "entry — bid —" in text
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("width", [64, 80, 100, 200])
 def test_narrow_terminal_is_no_error(width: int) -> None:
-    """The table fits into any width; no line is longer than the terminal."""
-    lines = drawn(screen_of(COVERED, UNPROTECTED, log=("x" * 300,)), width).splitlines()
-    assert lines
-    assert max(len(line) for line in lines) <= width
+    """The table fits into any width, and state and age are on every one of them."""
+    text = drawn(screen_of(COVERED, replace(UNPROTECTED, reason=""), log=("x" * 300,)), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "ARMED" in text
+    assert "0.4s" in text
+    assert "UNPROTECTED" in text
+
+
+def test_what_needs_a_person_comes_first() -> None:
+    """On a low terminal the end of the table is cut off: the unprotected ones stand at its top."""
+    text = drawn(screen_of(COVERED, UNPROTECTED))
+    assert text.index("UNPROTECTED") < text.index("ARMED")
+
+
+def test_log_lines_on_the_screen_are_short() -> None:
+    """Time of day, event, ticker and what matters; ids are for the file."""
+    line = "2026-11-20T14:03:07.123Z CLOSED ticker=A subaccount=0 side=yes count=1.00 order=o-1 intent=i-1 latency_ms=8"
+    assert short_line(line) == "14:03:07.123Z CLOSED A side=yes count=1.00 latency_ms=8"
+    assert "subaccount=3" in short_line(line.replace("subaccount=0", "subaccount=3"))
 
 
 def test_disconnected_and_halted_are_said() -> None:
