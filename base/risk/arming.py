@@ -110,15 +110,18 @@ def _has_stop(guard: Guard, ctx: Context) -> bool:
 
 def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
     assert guard.stop is not None and ctx.seen is not None and ctx.market is not None
-    is_fresh = not isinstance(decision, Unknown)
-    if is_safe(guard.stop, ctx.seen, ctx.market, ctx.now) or (guard.was_armed and is_fresh):
-        _arm(guard, ctx)
-        if guard.was_armed:
-            guard.was_armed = False
-            _act(guard, ctx, decision)  # armed before the restart: the first fresh evidence may fire
-        return
-    if isinstance(decision, Unknown):
+    if isinstance(decision, Unknown) and decision.reason != "age":
         _cannot_see(guard, ctx, decision.reason)
+        return
+    guard.unknown_since_s = None  # "age": the price is proven to stand, it only is no news to fire on
+    if is_safe(guard.stop, ctx.seen, ctx.market, ctx.now):
+        _arm(guard, ctx)
+    elif guard.was_armed and not isinstance(decision, Unknown):
+        _arm(guard, ctx)
+        _act(guard, ctx, decision)  # armed before the restart: the first fresh evidence may fire
+    elif guard.was_armed:
+        guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=PROBE_S)
+        guard.ask(ProbeFeed(guard.key.ticker), ctx, every_s=PROBE_S)
     elif isinstance(decision, NoBid) or ctx.seen.quote.bid is None:
         guard.unprotected("no_bid", ctx)
     elif ctx.settings.already_breached is AlreadyBreached.EXIT:

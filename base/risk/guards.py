@@ -75,7 +75,6 @@ class Terms:
     is_live: bool
     subaccounts: frozenset[int]
     new_bits: Callable[[], int]
-    armed_before: Mapping[Key, Side]  # what the journal showed ARMED or exiting before this start
 
 
 @dataclass(slots=True)
@@ -83,6 +82,8 @@ class Guards:
     """The state of the monitor."""
 
     terms: Terms
+    # What the journal showed ARMED or exiting before this start: it may act on its first fresh evidence.
+    armed_before: Mapping[Key, Side] = field(default_factory=dict)
     out: Outbox = field(default_factory=Outbox)
     by_key: dict[Key, Guard] = field(default_factory=dict)
     keys_of: dict[str, tuple[Key, ...]] = field(default_factory=dict)  # by ticker, ascending
@@ -431,7 +432,7 @@ class Guards:
             out=self.out,
             began_ms=now.exchange_ms,
         )
-        guard.was_armed = self.terms.armed_before.get(key) is position.side and key not in self.ended_ms
+        guard.was_armed = self.armed_before.get(key) is position.side and key not in self.ended_ms
         self.by_key[key] = guard
         self.keys_of[key.ticker] = tuple(sorted((*self.keys_of.get(key.ticker, ()), key)))
         guard.wake_at(now.boot_s)

@@ -91,7 +91,6 @@ class StopLossMonitor(threading.Thread):
                 is_live=is_live,
                 subaccounts=frozenset(subaccounts),
                 new_bits=lambda: secrets.randbits(64),
-                armed_before=journal.armed_before(),
             )
         )
         self._held: frozenset[str] = frozenset()
@@ -140,6 +139,7 @@ class StopLossMonitor(threading.Thread):
 
     def run(self) -> None:
         """Go round until stopped; a crash is reported, never swallowed."""
+        self._guards.armed_before = self._journal.armed_before()
         try:
             while not self._stopping.is_set():
                 self._wake.wait(self._pause_s())

@@ -169,8 +169,9 @@ def test_what_the_journal_showed_armed_may_act_on_its_first_fresh_evidence() -> 
     world.guards = Guards(
         Terms(
             settings=StopSettings(default=STOP), account=terms.account, is_live=True,
-            subaccounts=terms.subaccounts, new_bits=terms.new_bits, armed_before={Key(0, TICKER): Side.YES},
-        )
+            subaccounts=terms.subaccounts, new_bits=terms.new_bits,
+        ),
+        armed_before={Key(0, TICKER): Side.YES},
     )  # fmt: skip
     world.hold().bid("0.35").quiet(6).rest("0.35")
     assert len(world.sends) == 1

@@ -62,7 +62,6 @@ class World:
                 is_live=is_live,
                 subaccounts=frozenset({0}),
                 new_bits=lambda: 7,
-                armed_before={},
             )
         )
         self.market = Market(
