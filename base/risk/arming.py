@@ -114,17 +114,18 @@ def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
         _cannot_see(guard, ctx, decision.reason)
         return
     guard.unknown_since_s = None  # "age": the price is proven to stand, it only is no news to fire on
+    may_exit = ctx.settings.already_breached is AlreadyBreached.EXIT
     if is_safe(guard.stop, ctx.seen, ctx.market, ctx.now):
         _arm(guard, ctx)
-    elif guard.was_armed and not isinstance(decision, Unknown):
+    elif isinstance(decision, Unknown) and (guard.was_armed or may_exit):
+        guard.ask(ProbeFeed(guard.key.ticker), ctx, every_s=PROBE_S)
+        guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=PROBE_S)
+    elif guard.was_armed:
         _arm(guard, ctx)
         _act(guard, ctx, decision)  # armed before the restart: the first fresh evidence may fire
-    elif guard.was_armed:
-        guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=PROBE_S)
-        guard.ask(ProbeFeed(guard.key.ticker), ctx, every_s=PROBE_S)
     elif isinstance(decision, NoBid) or ctx.seen.quote.bid is None:
         guard.unprotected("no_bid", ctx)
-    elif ctx.settings.already_breached is AlreadyBreached.EXIT:
+    elif may_exit:
         _act(guard, ctx, decision)
     else:
         is_loud = ctx.settings.already_breached is AlreadyBreached.ASK or not guard.is_adopted
