@@ -115,7 +115,7 @@ class TradingApp:
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
             self.positions = Positions(parts.monitor)
-            recover(parts, access, self._clock, self._stops, self.stopping)
+            recover(parts, self.config, access, self._clock, self._stops, self.stopping)
             self._start_strategy(parts, folder)
             self._start_control(folder)
         except BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
@@ -13,11 +13,13 @@ from base.app.credentials import Access
 from base.app.stderr import CurrentStderr
 from base.clock import Clock
 from base.feed.clock_offset import ClockOffset
-from base.feed.refresher import PriceRefresher
+from base.errors import MonitorError
+from base.feed.refresher import BookReader, PriceRefresher
 from base.kalshi.rate_budget import RateBudget
 from base.kalshi.rest_client import KalshiRest
 from base.kalshi.websocket_client import WebSocketManager
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
+from base.model import Quote
 from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
 from base.risk.journal import Journal
@@ -72,6 +74,26 @@ class _Inbox:
             self.monitor.submit(message)
 
 
+class _Reachable:
+    """Reads books, and tells when the exchange answers again after failures: the feed need not wait then."""
+
+    def __init__(self, reader: BookReader, answers_again: Callable[[], None]):
+        self._reader = reader
+        self._answers_again = answers_again
+        self._is_failing = False  # owned by the price refresher's thread
+
+    def read_books(self, tickers: Collection[str]) -> list[Quote]:
+        try:
+            quotes = self._reader.read_books(tickers)
+        except MonitorError:
+            self._is_failing = True
+            raise
+        if self._is_failing:
+            self._is_failing = False
+            self._answers_again()
+        return quotes
+
+
 def build(config: Config, access: Access, folder: AccountFolder, clock: Clock, crashed: Crashed) -> Parts:
     """Build every part.
 
@@ -86,7 +108,13 @@ def build(config: Config, access: Access, folder: AccountFolder, clock: Clock, c
     feed = _feed(access, cache, clock, offset, inbox, crashed)
     settings = config.stops.as_settings()
     refresher = PriceRefresher(
-        cache, clients.prices, clock, stale_after_s=settings.stale_after_s, held=feed.held
+        cache,
+        _Reachable(clients.prices, feed.reset_backoff),
+        clock,
+        stale_after_s=settings.stale_after_s,
+        held=feed.held,
+        on_disagreement=feed.distrust,
+        on_crashed=crashed,
     )
     executor = ExitExecutor(clients.exits, clock)
     reconciler = Reconciler(

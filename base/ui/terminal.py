@@ -45,7 +45,8 @@ _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "age",
         ),
     ),
-    (84, ("market", "side", "count", "bid", "trigger", "profit", "state", "age")),
+    (92, ("market", "side", "count", "bid", "trigger", "profit", "state", "age")),
+    (78, ("market", "side", "bid", "trigger", "profit", "state", "age")),
     (0, ("market", "bid", "trigger", "state", "age")),
 )
 _TEXT_COLUMNS = frozenset({"market", "side", "state", "price is"})
