@@ -18,9 +18,8 @@ REACH_S = 30.0
 PAUSE_S = 1.0
 TAKEN_S = 2.0
 POLL_S = 0.02
-TRADING_SCOPES = frozenset({"write", "write::trade"})
 WARN_BEFORE_MS = 7 * 86_400_000
-"""After the attestation ends, sports, elections and entertainment cannot be traded. See: changelog 2026-08-16."""
+"""When the location attestation ends, some markets cannot be traded. See: changelog of 2026-08-16."""
 _log = logging.getLogger(__name__)
 
 
@@ -96,8 +95,7 @@ def _check_key(parts: Parts, config: Config, clock: Clock) -> None:
         return
     if terms is None:
         return
-    may_trade = any(scope in TRADING_SCOPES for scope in terms.scopes)
-    if config.is_live and terms.scopes and not may_trade:
+    if config.is_live and terms.scopes and not terms.may_trade:
         raise ConfigError(
             "exchange.key_id", "this API key may only read: exits need one with the scope write::trade"
         )

@@ -12,8 +12,8 @@ from base.app.config import Config
 from base.app.credentials import Access
 from base.app.stderr import CurrentStderr
 from base.clock import Clock
-from base.feed.clock_offset import ClockOffset
 from base.errors import MonitorError
+from base.feed.clock_offset import ClockOffset
 from base.feed.refresher import BookReader, PriceRefresher
 from base.kalshi.rate_budget import RateBudget
 from base.kalshi.rest_client import KalshiRest

@@ -178,8 +178,8 @@ def test_status_and_halt_over_the_control_socket(sim: SimulatorServer, tmp_path:
     with running_app(sim, tmp_path) as app:
         eventually(lambda: state_in(app) == "ARMED")
         folder = AccountFolder(tmp_path / "data" / f"custom-{account_hash(sim.key_id)}")
+        eventually(lambda: ask(folder, "status")["connected"])
         report = ask(folder, "status")
-        assert report["connected"] is True
         assert [p["ticker"] for p in report["positions"]] == [TICKER]
         assert report["positions"][0]["trigger"] == "0.2500"
         assert ask(folder, "halt") == {"halted": True}
