@@ -226,7 +226,8 @@ class PriceCache:
         to_wake = []
         for watch, market in entry.watches:
             market.see(quote)
-            if not watch.changed:  # else it was woken and has not yet looked
+            if not watch.is_woken:  # else it has not yet looked
+                watch.is_woken = True
                 to_wake.append(watch)
             watch.changed.add(quote.ticker)
         return to_wake
@@ -284,6 +285,7 @@ class Watch:
         # Both guarded by the cache's lock:
         self.markets: dict[str, MarketWatch] = {}
         self.changed: set[str] = set()
+        self.is_woken = False  # since the last take: no further quote wakes it again
 
     def follow(self, ticker: str) -> None:
         """Begin to watch ``ticker``; a quote already known is its first. Following twice changes nothing."""
@@ -299,7 +301,9 @@ class Watch:
             if entry.quote is not None:
                 market.see(entry.quote)
             self.changed.add(ticker)
+            self.is_woken = True
             entry.watches = (*entry.watches, (self, market))
+        self.wake()
 
     def unfollow(self, ticker: str) -> None:
         """Stop watching ``ticker``."""
@@ -317,6 +321,7 @@ class Watch:
         """Return the tickers that changed since the last call."""
         with self._cache._lock:
             changed, self.changed = self.changed, set()
+            self.is_woken = False
         return changed
 
     def look(

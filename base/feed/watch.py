@@ -103,6 +103,7 @@ class MarketWatch:
 
     __slots__ = (
         "_ask_jumped_s", "_asks", "_began_s", "_bid_jumped_s", "_bids", "_high_ask", "_high_bid",
+        "_last_ask", "_last_bid",
         "_low_ask", "_low_bid", "_newest", "_pending", "_updates",
     )  # fmt: skip
 
@@ -114,6 +115,8 @@ class MarketWatch:
         self._began_s = at_s
         self._bids, self._asks = Track(), Track()
         self._newest: Quote | None = None
+        self._last_bid: Decimal | None = None
+        self._last_ask: Decimal | None = None
         self._low_bid: Quote | None = None
         self._high_bid: Quote | None = None
         self._low_ask: Quote | None = None
@@ -125,23 +128,25 @@ class MarketWatch:
 
     def see(self, quote: Quote) -> None:
         """Take in the newest quote, seen from YES."""
-        before = self._newest
         self._newest = quote
         self._updates += 1
         self._pending += 1
         at_s = quote.received_s
         if (bid := quote.bid) is not None:
             self._bids.add(bid, at_s, self._updates)
-            if before is not None and before.bid is not None and before.bid - bid > JUMP:
+            # An empty moment in between hides no jump: compare with the last bid there was.
+            if self._last_bid is not None and self._last_bid - bid > JUMP:
                 self._bid_jumped_s = at_s
+            self._last_bid = bid
             if self._low_bid is None or bid <= self._low_bid.bid:  # type: ignore[operator]
                 self._low_bid = quote
             if self._high_bid is None or bid >= self._high_bid.bid:  # type: ignore[operator]
                 self._high_bid = quote
         if (ask := quote.ask) is not None:
             self._asks.add(ask, at_s, self._updates)
-            if before is not None and before.ask is not None and ask - before.ask > JUMP:
+            if self._last_ask is not None and ask - self._last_ask > JUMP:
                 self._ask_jumped_s = at_s
+            self._last_ask = ask
             if self._low_ask is None or ask <= self._low_ask.ask:  # type: ignore[operator]
                 self._low_ask = quote
             if self._high_ask is None or ask >= self._high_ask.ask:  # type: ignore[operator]

@@ -20,6 +20,10 @@ SEND_TIMEOUT_S = 2.0
 _BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
+def _always() -> bool:
+    return True
+
+
 class Interrupted(Exception):
     """Nothing more to read now: the time is up, or somebody woke the reader. Bytes so far are kept."""
 
@@ -79,6 +83,8 @@ class BufferedSocket:
         self._at = 0
         self.until_s = float("inf")  # a wait ends here with Interrupted
         self.left_bytes: int | None = None  # how much may still be read; None: no bound
+        # Whether a wake-up ends the wait: not during a handshake, unless it is to be given up.
+        self.heeds_wake: Callable[[], bool] = _always
         self.read_s = now_s()  # when the newest bytes left the socket
         self._closed = False  # the library asks for this name
 
@@ -125,7 +131,8 @@ class BufferedSocket:
             raise Interrupted
         if any(descriptor == self._waker.fileno() for descriptor, _ in ready):
             self._waker.clear()
-            raise Interrupted
+            if self.heeds_wake():
+                raise Interrupted
 
     # --- what the library calls -----------------------------------------------------------------
 

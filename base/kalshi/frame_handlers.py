@@ -57,6 +57,10 @@ class FrameHandlers:
         """Add a handler; replaced as a whole, so the reading thread sees the old or the new ones."""
         self._by_type = {**self._by_type, message_type: (*self._by_type.get(message_type, ()), fn)}
 
+    def wants(self, frame: Frame | UnknownFrame) -> bool:
+        """Whether anybody is to be told of ``frame``: mostly not, and then it costs nothing more."""
+        return bool(self._by_type) or type(frame) is AccountFrame
+
     def on_frame(self, frame: Frame | UnknownFrame, session: FeedSession) -> None:
         """Pass on an account event, and the frame to whoever registered for its type."""
         if type(frame) is AccountFrame:

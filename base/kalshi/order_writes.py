@@ -138,7 +138,7 @@ def cancelled(order_id: str, status: int, body: bytes) -> Outcome:
 
 def _refused(client_order_id: str, status: int, body: bytes) -> Outcome | None:
     if status == 429:
-        return NotSent(client_order_id=client_order_id, why="the exchange's rate limit (429)")
+        return NotSent(client_order_id=client_order_id, why="the exchange's rate limit (429)", has_left=True)
     if status == 408 or not 200 <= status < 500 or 300 <= status < 400:
         # 5xx, and whatever a box in between may say, tells nothing of what the exchange did.
         return Unanswered(client_order_id=client_order_id, why=f"HTTP {status}")

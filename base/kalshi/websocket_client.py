@@ -264,7 +264,8 @@ class WebSocketManager:
         else:
             self._stats.decoded += 1
         self._session.on_frame(frame, at_s, lag)
-        self._handlers.on_frame(frame, self._session)
+        if self._handlers.wants(frame):
+            self._handlers.on_frame(frame, self._session)
 
     def _tick(self, link: WebSocketLink) -> None:
         now_s = self._clock.boot_s()

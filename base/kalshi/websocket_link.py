@@ -153,6 +153,7 @@ class Connector:
         self, source: BufferedSocket, deadline_s: float, cancelled: Callable[[], bool]
     ) -> WebSocketLink:
         source.until_s, source.left_bytes = deadline_s, _HANDSHAKE_BYTES
+        heeds_wake, source.heeds_wake = source.heeds_wake, cancelled
         socket_ = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
         # Signed per attempt, here: a stamp made before a pause would be refused.
         headers = self._signer.headers("GET", self._parts.path, self._clock.utc_ms())
@@ -166,7 +167,7 @@ class Connector:
             raise TransportError("cancelled" if cancelled() else "no handshake in time") from None
         except websocket.WebSocketException as e:
             raise TransportError(f"handshake failed: {type(e).__name__}") from None
-        source.left_bytes = None
+        source.left_bytes, source.heeds_wake = None, heeds_wake
         socket_.frame_buffer = BoundedFrames(source, MOST_BYTES)
         socket_.cont_frame = BoundedMessage(MOST_BYTES)
         return WebSocketLink(socket_, source)
