@@ -262,6 +262,7 @@ class NotSent:
 
     client_order_id: str
     why: str
+    has_left: bool = False  # the request reached the exchange's limiter: it counts against the pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from base.units import ZERO
 
 POSITION_READ_S = 0.3
 """The positions read between two rungs holds the exit up no longer than this."""
+MARKET_READ_S = 3.0
+"""A refusal that a read may cure waits at most this long for the read."""
 BACKOFF_S = (0.2, 5.0)
 PAUSE_BACKOFF_S = (1.0, 30.0)
 FORBIDDEN_RETRY_S = 60.0
@@ -50,6 +52,8 @@ def answered(guard: Guard, ctx: Context, word: Answered) -> None:
     elif isinstance(outcome, Refused):
         _refused(guard, ctx, intent, attempt, outcome)
     elif isinstance(outcome, NotSent):
+        if not outcome.has_left:
+            guard.pace.not_sent()
         _not_sent(guard, ctx, intent, attempt, outcome.why)
     else:
         lost(guard, ctx, attempt, outcome.why)
@@ -69,6 +73,7 @@ def after_count(guard: Guard, ctx: Context, attempt: Attempt) -> None:
     """The attempt is answered or settled: log what it sold and go on, or wait for the confirmation."""
     intent = guard.intent
     assert intent is not None
+    _place_fills(guard, intent)
     average, fee = attempt.proceeds(guard.side)
     word = "FILLED" if attempt.filled >= attempt.order.count else "PARTIAL" if attempt.filled else "NO_FILL"
     guard.line(
@@ -76,7 +81,7 @@ def after_count(guard: Guard, ctx: Context, attempt: Attempt) -> None:
         fee=fee, order=attempt.order_id or "-", attempt=attempt.number, intent=intent.id,
     )  # fmt: skip
     if intent.left(guard.count) == ZERO:
-        intent.sold_s = ctx.now.boot_s
+        intent.sold_s, intent.sold_ms = ctx.now.boot_s, ctx.now.exchange_ms
         guard.move(Event.SOLD, ctx, filled=intent.filled)
         guard.line("CONFIRMING", count=intent.filled, intent=intent.id)
         guard.wake_at(ctx.now.boot_s)
@@ -85,6 +90,19 @@ def after_count(guard: Guard, ctx: Context, attempt: Attempt) -> None:
     intent.position_until_s = ctx.now.boot_s + POSITION_READ_S
     guard.put(ReadPositions(guard.key.subaccount))
     selling.press(guard, ctx)
+
+
+def _place_fills(guard: Guard, intent: Intent) -> None:
+    """Fills that came before their order was known find it now; the rest is somebody else's trade."""
+    unplaced, guard.unplaced = guard.unplaced, []
+    for fill in unplaced:
+        attempt = intent.attempt_of(fill.client_order_id, fill.order_id)
+        if attempt is not None:
+            attempt.fills[fill.trade_id] = fill
+        else:
+            guard.line(
+                "EXTERNAL", count=fill.signed_count, price=fill.price_for(guard.side), order=fill.order_id
+            )
 
 
 def _accepted(guard: Guard, ctx: Context, intent: Intent, attempt: Attempt, outcome: Accepted) -> None:
@@ -121,7 +139,9 @@ def _refused(guard: Guard, ctx: Context, intent: Intent, attempt: Attempt, said:
         intent.read_again |= {code}
         guard.put(ReadMarket(guard.key.ticker))
         guard.move(Event.NOT_SENT, ctx, why=code)
-        intent.not_before_s = ctx.now.boot_s + BACKOFF_S[0]
+        # The read decides: with what it says a new id goes, from rung 1.
+        intent.tried, intent.awaits_market = None, True
+        intent.not_before_s = ctx.now.boot_s + MARKET_READ_S
         guard.wake_at(intent.not_before_s)
     else:
         _denied(guard, ctx, intent, attempt, said)

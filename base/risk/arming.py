@@ -6,8 +6,10 @@ unless the journal shows that it was armed before. See stops-and-exits.md, secti
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
+from base.feed.watch import Sighting
 from base.risk import endings, selling
 from base.risk.decide import Decision, Exit, NoBid, Unknown, confirm, decide, follow, is_safe
 from base.risk.exit_lifecycle import Event, State
@@ -40,9 +42,14 @@ def watch(guard: Guard, ctx: Context) -> None:
         guard.ask(ReadMarket(guard.key.ticker), ctx, every_s=2.0) if ctx.market is None else None
         _cannot_see(guard, ctx, "market" if ctx.market is None else ctx.freshness.missing or "ack")
         return
-    _take_over_pending(guard, ctx)
+    if guard.is_outdated:
+        guard.is_outdated = False
+        remake(guard, ctx)
+        if guard.stop is None:
+            return
+    seen = _take_over_pending(guard, ctx.seen, ctx)
     assert guard.stop is not None
-    stop, decision = follow(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
+    stop, decision = follow(guard.stop, seen, ctx.market, ctx.now, ctx.resumed_s)
     _arm_target(guard, ctx)
     if guard.state is State.UNPROTECTED:
         guard.stop = stop
@@ -84,11 +91,13 @@ def _market_is_closed(guard: Guard, ctx: Context) -> None:
         guard.unprotected("market_state", ctx, is_loud=False)
 
 
-def _take_over_pending(guard: Guard, ctx: Context) -> None:
-    if guard.pending is None or ctx.seen is None or ctx.market is None:
-        return
-    if is_safe(guard.pending, ctx.seen, ctx.market, ctx.now):
-        guard.stop, guard.pending = guard.pending, None
+def _take_over_pending(guard: Guard, seen: Sighting, ctx: Context) -> Sighting:
+    """Let a remade stop take over once it is seen safe; what was seen before that does not fire it."""
+    if guard.pending is None or ctx.market is None or not is_safe(guard.pending, seen, ctx.market, ctx.now):
+        return seen
+    guard.stop, guard.pending = guard.pending, None
+    guard.target_is_armed = False
+    return replace(seen, lowest=seen.quote, highest=seen.quote, stop_touch=None, target_touch=None)
 
 
 def _has_stop(guard: Guard, ctx: Context) -> bool:
@@ -135,9 +144,8 @@ def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
 def _arm(guard: Guard, ctx: Context) -> None:
     assert guard.stop is not None and ctx.seen is not None
     was_said = guard.said
-    guard.reason = guard.said = ""
-    for reason in [ringing for ringing in guard.alarms if ringing.startswith("unprotected_")]:
-        guard.hush(reason)
+    guard.reason = ""
+    guard.protect()
     _sees(guard)
     guard.move(Event.SEEN_SAFE, ctx, trigger=guard.stop.trigger, bid=ctx.seen.quote.bid)
     guard.line(
@@ -195,7 +203,11 @@ def _act(guard: Guard, ctx: Context, decision: Decision) -> None:
         _want_confirmation(guard, ctx, decision)
         return
     guard.hush("unconfirmed")
-    selling.begin(guard, ctx, confirmed.reason, confirmed.evidence, ctx.seen.confirmed_s, confirmed.level)
+    selling.begin(guard, ctx, confirmed.reason, confirmed.evidence, confirmed.at_s, _target_of(confirmed))
+
+
+def _target_of(decision: Exit) -> Decimal | None:
+    return decision.level if decision.reason == "TAKE_PROFIT" else None
 
 
 def _want_confirmation(guard: Guard, ctx: Context, decision: Exit) -> None:
@@ -249,9 +261,12 @@ def retry(guard: Guard, ctx: Context) -> str:
         if ctx.seen is None or ctx.market is None or guard.stop is None:
             return "the market has not been seen yet: try again in a moment"
         decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
-        if isinstance(decision, Exit | NoBid):
-            selling.begin(guard, ctx, "RETRY", decision.evidence, ctx.seen.confirmed_s)
+        if isinstance(decision, Exit):
+            selling.begin(guard, ctx, "RETRY", decision.evidence, decision.at_s, _target_of(decision))
             return "exiting"
+        if isinstance(decision, NoBid):
+            selling.begin(guard, ctx, "NO_BID", decision.evidence, ctx.seen.confirmed_s)
+            return "exiting as soon as somebody bids"
         return f"nothing to confirm: {decision.reason}"
     if guard.state in (State.REFUSED, State.STUCK):
         guard.move(Event.RETRY, ctx)
@@ -269,7 +284,9 @@ def check_claims(guard: Guard, ctx: Context, listed: bool, as_of_ms: int | None)
         if listed:
             guard.claimed_s = None
         elif ctx.now.boot_s - guard.claimed_s >= NEVER_HELD_AFTER_S and as_of_ms > guard.claimed_ms + 5_000:
-            guard.holding.signed = Decimal(0)
+            guard.holding.signed, guard.claimed_s = Decimal(0), None
+            if guard.is_exiting:
+                return  # its exit ends by itself: nothing is left to sell
             guard.reason = "never_held"
             guard.move(Event.GONE, ctx)
             guard.line("EXTERNAL", count=0, reason="never_held")

@@ -23,7 +23,9 @@ class Holding:
     def __init__(self, signed: Decimal, as_of_ms: int | None):
         self.signed = signed
         self.last_fill_ms: int | None = None
-        self._basis_ms = as_of_ms
+        self.is_certain = as_of_ms is not None
+        self._basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
+        self._basis_is_fill = False
         self._trades: set[str] = set()
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
@@ -36,17 +38,33 @@ class Holding:
         if fill.trade_id in self._trades:
             return False
         self._trades.add(fill.trade_id)
-        is_newest = self.last_fill_ms is None or fill.ts_ms >= self.last_fill_ms
-        if fill.post_position is not None:
-            if is_newest:
-                self.signed = fill.post_position
-        elif self._basis_ms is None or fill.ts_ms > self._basis_ms:
-            self.signed += fill.signed_count
-        if is_newest:
-            self.last_fill_ms = fill.ts_ms
-            self._basis_ms = fill.ts_ms
         self._zero_or_flip_reads.clear()
+        if self.last_fill_ms is not None and fill.ts_ms < self.last_fill_ms:
+            return True  # what came after it is known already
+        self.last_fill_ms = fill.ts_ms
+        if fill.post_position is not None:
+            if not self._is_after(fill.ts_ms + AS_OF_MARGIN_MS):
+                self._stand(fill.post_position, fill.ts_ms, by_fill=True)
+        elif self._is_certainly_later(fill.ts_ms):
+            self._stand(self.signed + fill.signed_count, fill.ts_ms, by_fill=True)
+        else:
+            self.is_certain = False  # the newest read may hold it already: another read must say
         return True
+
+    def _is_after(self, ts_ms: int) -> bool:
+        """Whether a read later than ``ts_ms`` is the newest evidence."""
+        return not self._basis_is_fill and self._basis_ms is not None and self._basis_ms > ts_ms
+
+    def _is_certainly_later(self, ts_ms: int) -> bool:
+        """Whether a fill of that moment cannot be part of the newest evidence yet."""
+        if self._basis_ms is None or not self.is_certain:
+            return False
+        # ``as_of`` is approximate: a read may show what happened shortly after it.
+        return ts_ms >= self._basis_ms if self._basis_is_fill else ts_ms > self._basis_ms + AS_OF_MARGIN_MS
+
+    def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool) -> None:
+        self.signed, self._basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
+        self.is_certain = True
 
     def is_eligible(self, as_of_ms: int | None) -> bool:
         """Whether a positions read of that moment may speak against what fills said."""
@@ -66,7 +84,7 @@ class Holding:
         if signed == self.signed or keeps_side:
             self._zero_or_flip_reads.clear()
             changed = signed != self.signed
-            self.signed, self._basis_ms = signed, as_of_ms
+            self._stand(signed, as_of_ms, by_fill=False)
             return changed
         reads = self._zero_or_flip_reads
         if reads and reads[-1][1] != signed:
@@ -76,7 +94,7 @@ class Holding:
         if len(reads) < 2:
             return False
         reads.clear()
-        self.signed, self._basis_ms = signed, as_of_ms
+        self._stand(signed, as_of_ms, by_fill=False)
         return True
 
 

@@ -61,6 +61,7 @@ class Exit:
     evidence: Quote
     level: Decimal
     since_s: float
+    at_s: float  # newest moment at which the evidence is known to have stood
     suspicious: bool
 
 
@@ -180,7 +181,14 @@ def _fire(
         else:
             since_s = quote.received_s if touch is None else min(touch.since_s, quote.received_s)
             suspicious = suspicion.of(quote, since_s)
-            return Exit(reason=reason, evidence=quote, level=level, since_s=since_s, suspicious=suspicious)
+            return Exit(
+                reason=reason,
+                evidence=quote,
+                level=level,
+                since_s=since_s,
+                at_s=at_s,
+                suspicious=suspicious,
+            )
         held_by = decision if held_by == Hold("ABOVE_TRIGGER") else held_by
     return held_by
 

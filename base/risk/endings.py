@@ -60,8 +60,10 @@ def withdraw(guard: Guard, ctx: Context, why: str) -> None:
     assert intent is not None and guard.stop is not None
     guard.move(Event.UNTOUCHED, ctx, why=why)
     guard.state, guard.intent, guard.reason = State.ARMED, None, why
-    for reason in ("stuck", "waiting", "no_bid", "blind_exit", "paced", "not_sent"):
-        guard.hush(reason)
+    added, guard.added = guard.added, []
+    guard.average_in(guard.count - sum((count for count, _ in added), ZERO), added)
+    guard.is_outdated = True
+    guard.alarms.clear()
     guard.line("ARMED", count=guard.count, trigger=guard.stop.trigger, intent=intent.id, reason=why)
 
 
@@ -73,6 +75,8 @@ def is_over(guard: Guard, ctx: Context) -> bool:
         flipped(guard, ctx)
     elif guard.count == ZERO and not guard.has_flipped:
         close(guard, ctx)
+    elif guard.intent is not None and guard.intent.filled_by_fills >= guard.intent.quantity:
+        close(guard, ctx)  # a late fill completed it; what is held beyond that was added
     else:
         return False
     return True

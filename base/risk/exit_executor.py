@@ -6,6 +6,7 @@ An order is sent once; what became of it goes back to the monitor, which decides
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from base.risk.messages import Answered, Message, Send, Sweep, Swept
 from base.risk.ports import OrderPort
 
 Submit = Callable[[Message], None]
+_log = logging.getLogger(__name__)
 
 
 class ExitExecutor:
@@ -63,6 +65,7 @@ class ExitExecutor:
 
     def sweep(self, work: Sweep) -> None:
         """Cancel resting orders in parallel; the last answer reports all of them to the monitor."""
+        order_ids = tuple(dict.fromkeys(work.order_ids))
         results: dict[str, bool] = {}
         lock = threading.Lock()  # the sweep-result lock
 
@@ -70,17 +73,25 @@ class ExitExecutor:
             is_gone = self._cancel(work, order_id)
             with lock:
                 results[order_id] = is_gone
-                is_last = len(results) == len(work.order_ids)
+                is_last = len(results) == len(order_ids)
             if is_last:
                 cancelled = tuple(order for order, gone in results.items() if gone)
                 failed = tuple(order for order, gone in results.items() if not gone)
                 self._tell(Swept(key=work.key, cancelled=cancelled, failed=failed))
 
-        for order_id in dict.fromkeys(work.order_ids):
-            self._sweepers.submit(cancel, order_id)
+        for order_id in order_ids:
+            try:
+                self._sweepers.submit(cancel, order_id)
+            except RuntimeError:  # we are ending: nothing more is cancelled
+                return
 
     def _cancel(self, work: Sweep, order_id: str) -> bool:
-        outcome = self._orders.cancel(order_id, work.key.ticker, work.exchange_index, work.key.subaccount)
+        try:
+            outcome = self._orders.cancel(order_id, work.key.ticker, work.exchange_index, work.key.subaccount)
+        except Exception:
+            # The port promises not to raise; if it does, a cancel that may have failed blocks no exit.
+            _log.exception("a cancel failed unforeseen")
+            return False
         return isinstance(outcome, Accepted)
 
     def _run(self) -> None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from base.feed.freshness import Freshness
 from base.feed.watch import Sighting
-from base.model import Key, Market, OrderReport, ShardStatus, Side
+from base.model import Fill, Key, Market, OrderReport, ShardStatus, Side
 from base.risk.counting import Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import EXITING, Event, State, advance
@@ -60,10 +60,13 @@ class Guard:
     reason: str = "no_evidence"
     stop: Stop | None = None
     pending: Stop | None = None  # made by a resize; takes over once it has been seen safe
+    is_outdated: bool = False  # count or entry changed during an exit: the stop must be made anew
     target_is_armed: bool = False
     is_adopted: bool = True
     was_armed: bool = False  # the journal shows it ARMED or exiting before this start
     intent: Intent | None = None
+    added: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # (count, price) during an exit
+    unplaced: list[Fill] = field(default_factory=list)  # fills whose order is not known yet
     resting: dict[str, OrderReport] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
     claimed_s: float | None = None  # a hook's claim that no report has confirmed yet
@@ -151,6 +154,24 @@ class Guard:
     def hush(self, reason: str) -> None:
         """The condition is over."""
         self.alarms.pop(reason, None)
+
+    def protect(self) -> None:
+        """The contracts are covered or exiting: what said otherwise is over."""
+        self.said = ""
+        for reason in [ringing for ringing in self.alarms if ringing.startswith("unprotected_")]:
+            self.hush(reason)
+
+    def say_added(self, ctx: Context, count: Decimal) -> None:
+        """Contracts were added while an exit is open: nothing covers them until it ends."""
+        self.line("UNPROTECTED", count=count, reason="added")
+        self.ring("unprotected_added", ctx)
+
+    def average_in(self, count: Decimal, added: list[tuple[Decimal, Decimal]]) -> None:
+        """Let ``added`` contracts, each (count, price), move the average entry of ``count`` held before."""
+        for more, price in added:
+            if self.entry is not None:
+                self.entry = (self.entry * count + price * more) / (count + more)
+            count += more
 
     def unprotected(self, reason: str, ctx: Context, *, is_loud: bool = True) -> None:
         """Say why the contracts are not covered; once per reason, and an alarm while it lasts."""

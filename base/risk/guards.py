@@ -6,7 +6,8 @@ journal before the orders they stand for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from base.feed.freshness import Freshness
@@ -26,7 +27,7 @@ from base.model import (
     Side,
 )
 from base.risk import answers, arming, selling, settling, standing
-from base.risk.counting import Holding
+from base.risk.counting import AS_OF_MARGIN_MS, Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import State
 from base.risk.guard import RING_EVERY_S, Context, Guard
@@ -55,6 +56,8 @@ from base.risk.rules import StopSettings
 Look = Callable[[Guard, bool], tuple[Sighting | None, Freshness]]
 """Look at a guard's market; with True only glance, so that the next look still sees the extremes."""
 ANSWER_OVERDUE_S = 10.0
+MOST_ATTEMPTS = 60
+"""Attempts a minute on the account beyond which something is wrong."""
 READS_FAILING_S = 30.0
 _PUSHED_STATUS = {
     "activated": MarketStatus.ACTIVE,
@@ -77,13 +80,32 @@ class Terms:
     new_bits: Callable[[], int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buried:
+    """What is remembered of an epoch that ended, so that late news of it begins no new one."""
+
+    ended_ms: int
+    holding: Holding
+    order_ids: frozenset[str]
+    had_intent: bool
+
+    def knows(self, fill: Fill) -> bool:
+        """Whether ``fill`` belongs to what ended."""
+        last_ms = self.holding.last_fill_ms
+        return (
+            self.holding.has_seen(fill.trade_id)
+            or fill.order_id in self.order_ids
+            or (last_ms is not None and fill.ts_ms < last_ms)
+        )
+
+
 @dataclass(slots=True)
 class Guards:
     """The state of the monitor."""
 
     terms: Terms
     # What the journal showed ARMED or exiting before this start: it may act on its first fresh evidence.
-    armed_before: Mapping[Key, Side] = field(default_factory=dict)
+    armed_before: dict[Key, Side] = field(default_factory=dict)
     out: Outbox = field(default_factory=Outbox)
     by_key: dict[Key, Guard] = field(default_factory=dict)
     keys_of: dict[str, tuple[Key, ...]] = field(default_factory=dict)  # by ticker, ascending
@@ -91,7 +113,9 @@ class Guards:
     shards: dict[int, ShardStatus] = field(default_factory=dict)
     resumed_s: dict[str, float] = field(default_factory=dict)
     latched_until_s: dict[Key, float] = field(default_factory=dict)
-    ended_ms: dict[Key, int] = field(default_factory=dict)  # exits that ended, for the late listings
+    buried: dict[Key, Buried] = field(default_factory=dict)  # epochs that ended: late news of them is old
+    foreign: dict[Key, str] = field(default_factory=dict)  # held where we may not sell
+    sent_s: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_ATTEMPTS + 1))
     alarms: dict[str, float] = field(default_factory=dict)  # those that belong to no holding
     failing_since_s: dict[str, float] = field(default_factory=dict)
     has_positions: set[int] = field(default_factory=set)  # sub-accounts read at least once
@@ -112,13 +136,15 @@ class Guards:
             case RestingSeen():
                 self._resting(message)
             case PositionPush():
-                self._push(message)
+                self._push(message, now)
             case LifecycleEvent():
                 self._lifecycle(message, now)
             case MarketsSeen(markets=markets):
+                self._succeeded("ReadMarket")
                 for market in markets.values():
                     self._market(market, now)
             case ShardsSeen(shards=shards):
+                self._succeeded("exchange_status")
                 self._shards(shards, now)
             case Opened(position=position):
                 self._opened(position, now)
@@ -156,6 +182,14 @@ class Guards:
         """Whether entries in this market wait: an exit is open, or ended within the cool-down."""
         guard = self.by_key.get(key)
         return (guard is not None and guard.is_exiting) or now_s < self.latched_until_s.get(key, 0.0)
+
+    def note_sent(self, now: Moment) -> None:
+        """Count an attempt; more than 60 a minute on the account is an alarm, never a stop."""
+        self.sent_s.append(now.boot_s)
+        if len(self.sent_s) > MOST_ATTEMPTS and now.boot_s - self.sent_s[0] <= 60.0:
+            self.ring("many_attempts", now)
+        else:
+            self.alarms.pop("many_attempts", None)
 
     @property
     def exits_open(self) -> int:
@@ -205,7 +239,7 @@ class Guards:
         if attempt is not None and attempt.sent_s is not None:
             if ctx.now.boot_s - attempt.sent_s > ANSWER_OVERDUE_S:
                 guard.ring("answer_overdue", ctx)
-            guard.wake_at(attempt.sent_s + ANSWER_OVERDUE_S + 1.0)
+            guard.wake_at(max(attempt.sent_s + ANSWER_OVERDUE_S, ctx.now.boot_s) + 1.0)
 
     def _of_key(self, key: Key, message: Message, look: Look, now: Moment) -> None:
         if (guard := self.by_key.get(key)) is None:
@@ -213,6 +247,7 @@ class Guards:
         ctx = self.context(guard, look, now, glance=True)
         match message:
             case OrdersRead():
+                self._succeeded("ReadOrders")
                 settling.absorb_orders_read(guard, ctx, message)
             case OrderReport():
                 settling.absorb_order(guard, ctx, message)
@@ -223,7 +258,12 @@ class Guards:
             case PersonAsks(command="retry"):
                 arming.retry(guard, ctx)
         self._bury_if_over(guard, ctx)
-        self.step(key, look, now)
+        self._step_all(key.ticker, look, now)
+
+    def _step_all(self, ticker: str, look: Look, now: Moment) -> None:
+        """All holdings in a market look together: the last look ends what was kept for them."""
+        for key in self.keys_of.get(ticker, ()):
+            self.step(key, look, now)
 
     @staticmethod
     def _swept(guard: Guard, cancelled: tuple[str, ...]) -> None:
@@ -242,13 +282,11 @@ class Guards:
             self.keys_of[guard.key.ticker] = left
         else:
             del self.keys_of[guard.key.ticker]
-        if guard.intent is not None:
-            self.latched_until_s[guard.key] = ctx.now.boot_s + self.terms.settings.reentry_cooldown_s
-            self.ended_ms[guard.key] = ctx.now.exchange_ms
-            for wait_s in LATE_LISTINGS_S:
-                self.out.put(ReadResting(guard.key, ctx.now.boot_s + wait_s))
+        self._remember(guard, ctx)
         signed = guard.holding.signed
-        if guard.state is State.CLOSED and signed != 0:
+        if guard.state is State.CLOSED and signed != 0 and not guard.holding.is_certain:
+            self.out.put(ReadPositions(guard.key.subaccount))
+        elif guard.state is State.CLOSED and signed != 0:
             position = Position(
                 ticker=guard.key.ticker,
                 side=Side.YES if signed > 0 else Side.NO,
@@ -259,11 +297,24 @@ class Guards:
             self._guard(position, ctx.now, holding=guard.holding)
             self.out.put(ReadPositions(guard.key.subaccount))
 
+    def _remember(self, guard: Guard, ctx: Context) -> None:
+        intent = guard.intent
+        attempts = intent.attempts if intent is not None else []
+        self.buried[guard.key] = Buried(
+            ended_ms=ctx.now.exchange_ms,
+            holding=guard.holding,
+            order_ids=frozenset(attempt.order_id for attempt in attempts if attempt.order_id is not None),
+            had_intent=intent is not None,
+        )
+        if intent is not None:
+            self.latched_until_s[guard.key] = ctx.now.boot_s + self.terms.settings.reentry_cooldown_s
+            for wait_s in LATE_LISTINGS_S:
+                self.out.put(ReadResting(guard.key, ctx.now.boot_s + wait_s))
+
     # --- reports ----------------------------------------------------------------------------------
 
     def _positions(self, read: PositionsRead, look: Look, now: Moment) -> None:
-        self.failing_since_s.pop("ReadPositions", None)
-        self.alarms.pop("read_failed_ReadPositions", None)
+        self._succeeded("ReadPositions")
         self.has_positions.add(read.subaccount)
         listed = {position.key: position for position in read.positions}
         for key, guard in list(self.by_key.items()):
@@ -271,32 +322,37 @@ class Guards:
                 ctx = self.context(guard, look, now, glance=True)
                 settling.absorb_position(guard, ctx, listed.get(key), read.as_of_ms)
                 self._bury_if_over(guard, ctx)
-                self.step(key, look, now)
+        for ticker in sorted({key.ticker for key in self.by_key if key.subaccount == read.subaccount}):
+            self._step_all(ticker, look, now)
         for key, position in listed.items():
-            if key not in self.by_key and not self._is_old_news(key, read.as_of_ms):
+            market = self.markets.get(key.ticker)
+            is_settling = market is not None and market.status.is_settling
+            if key not in self.by_key and not is_settling and not self._is_old_news(key, read.as_of_ms):
                 self._guard(position, now, holding=Holding(position.signed, read.as_of_ms))
 
     def _is_old_news(self, key: Key, as_of_ms: int | None) -> bool:
         """A read that lags behind the exit we just confirmed may still list what is sold."""
-        ended_ms = self.ended_ms.get(key)
-        return ended_ms is not None and (as_of_ms is None or as_of_ms <= ended_ms + 5_000)
+        buried = self.buried.get(key)
+        return buried is not None and (as_of_ms is None or as_of_ms <= buried.ended_ms + AS_OF_MARGIN_MS)
 
     def _fill(self, fill: Fill, look: Look, now: Moment) -> None:
-        if fill.subaccount not in self.terms.subaccounts:
-            self.ring(f"unprotected_subaccount_{fill.subaccount}", now, market=fill.ticker)
-            return
         key = Key(fill.subaccount, fill.ticker)
+        if fill.subaccount not in self.terms.subaccounts:
+            self._foreign(key, fill.post_position != 0, now)
+            return
         if (guard := self.by_key.get(key)) is None:
             self._adopt_fill(key, fill, now)
             return
         ctx = self.context(guard, look, now, glance=True)
         settling.absorb_fill(guard, ctx, fill)
         self._bury_if_over(guard, ctx)
-        self.step(key, look, now)
+        self._step_all(key.ticker, look, now)
 
     def _adopt_fill(self, key: Key, fill: Fill, now: Moment) -> None:
         """A trade in a market that is not guarded: its contracts are, from now on."""
-        after = fill.post_position
+        after, buried = fill.post_position, self.buried.get(key)
+        if buried is not None and buried.knows(fill):
+            return
         if after is None or after == 0:
             self.out.put(ReadPositions(key.subaccount))
             return
@@ -312,19 +368,32 @@ class Guards:
         if not is_first:
             self.out.put(ReadPositions(key.subaccount))  # for the entry
 
-    def _push(self, push: PositionPush) -> None:
-        guard = self.by_key.get(Key(push.subaccount, push.ticker))
-        if guard is None and push.signed_count != 0 and push.subaccount in self.terms.subaccounts:
+    def _push(self, push: PositionPush, now: Moment) -> None:
+        key = Key(push.subaccount, push.ticker)
+        if push.subaccount not in self.terms.subaccounts:
+            self._foreign(key, push.signed_count != 0, now)
+        elif key not in self.by_key and push.signed_count != 0:
             self.out.put(ReadPositions(push.subaccount))
 
+    def _foreign(self, key: Key, is_held: bool, now: Moment) -> None:
+        """A holding in a sub-account we were not told to guard: said loudly while it lasts."""
+        reason = f"unprotected_subaccount_{key.subaccount}"
+        if is_held:
+            self.foreign[key] = reason
+            self.ring(reason, now, market=key.ticker)
+            return
+        self.foreign.pop(key, None)
+        if reason not in self.foreign.values():
+            self.alarms.pop(reason, None)
+
     def _resting(self, seen: RestingSeen) -> None:
-        guard = self.by_key.get(seen.key)
-        ended_ms = self.ended_ms.get(seen.key)
-        if ended_ms is not None:
+        self._succeeded("ReadResting")
+        guard, buried = self.by_key.get(seen.key), self.buried.get(seen.key)
+        if buried is not None and buried.had_intent:
             left_over = tuple(
                 order.order_id
                 for order in seen.orders
-                if order.created_ms is not None and order.created_ms <= ended_ms
+                if order.created_ms is not None and order.created_ms <= buried.ended_ms
             )
             market = self.markets.get(seen.key.ticker)
             if left_over and market is not None:
@@ -340,6 +409,10 @@ class Guards:
             if guard.intent is not None:
                 self.out.put(ReadOrders(guard.key, guard.intent.began_ms - settling.CREATED_MARGIN_MS))
 
+    def _succeeded(self, what: str) -> None:
+        self.failing_since_s.pop(what, None)
+        self.alarms.pop(f"read_failed_{what}", None)
+
     def _failed(self, what: str, now: Moment) -> None:
         since_s = self.failing_since_s.setdefault(what, now.boot_s)
         if now.boot_s - since_s > READS_FAILING_S:
@@ -348,13 +421,14 @@ class Guards:
     # --- markets --------------------------------------------------------------------------------
 
     def _market(self, market: Market, now: Moment) -> None:
-        self.failing_since_s.pop("ReadMarket", None)
         before = self.markets.get(market.ticker)
         self.markets[market.ticker] = market
         was_open = before is None or before.is_open_at(now.exchange_ms)
         if market.is_open_at(now.exchange_ms) and not was_open:
             self._resumed(market.ticker, now)
         for guard in self._guards_of(market.ticker):
+            if guard.intent is not None and guard.intent.awaits_market:
+                guard.intent.not_before_s, guard.intent.awaits_market = now.boot_s, False
             guard.wake_at(now.boot_s)
 
     def _lifecycle(self, event: LifecycleEvent, now: Moment) -> None:
@@ -381,7 +455,6 @@ class Guards:
         self.out.put(ReadMarket(event.ticker))
 
     def _shards(self, shards: tuple[ShardStatus, ...], now: Moment) -> None:
-        self.failing_since_s.pop("exchange_status", None)
         for shard in shards:
             before = self.shards.get(shard.exchange_index)
             self.shards[shard.exchange_index] = shard
@@ -432,7 +505,7 @@ class Guards:
             out=self.out,
             began_ms=now.exchange_ms,
         )
-        guard.was_armed = self.armed_before.get(key) is position.side and key not in self.ended_ms
+        guard.was_armed = self.armed_before.pop(key, None) is position.side
         self.by_key[key] = guard
         self.keys_of[key.ticker] = tuple(sorted((*self.keys_of.get(key.ticker, ()), key)))
         guard.wake_at(now.boot_s)

@@ -34,6 +34,8 @@ class Intent:
     not_before_s: float = 0.0  # backoff after a request that did not leave or was held up
     backoff_s: float = 0.0
     read_again: frozenset[str] = frozenset()  # refusals that were answered by a re-read, once each
+    awaits_market: bool = False  # a refusal that a read of the market may cure
+    sold_ms: int | None = None  # exchange time when nothing was left
     unlocked: bool = True  # False: a NO_BID that has not yet seen a bid that passes the filters
     swept: bool = False  # our resting orders in the market were dealt with
     sweep_until_s: float | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import queue
 import sqlite3
@@ -26,6 +27,10 @@ from base.risk.messages import Row
 SCHEMA_VERSION = 1
 WAIT_S = 0.25
 """How long a caller waits for its rows to be durable."""
+BUSY_S = 0.1
+"""How long a reader of the file, such as a backup, may hold up a write."""
+MOST_UNWRITTEN = 10_000
+_log = logging.getLogger(__name__)
 _SEQUENCED = "seq INTEGER PRIMARY KEY, chain TEXT NOT NULL"
 _SCHEMA = f"""
 CREATE TABLE intents ({_SEQUENCED},
@@ -70,6 +75,9 @@ class Journal(threading.Thread):
         self._opened = threading.Event()
         self._open_error: Exception | None = None
         self._armed: dict[Key, Side] = {}
+        # Owned by this thread: rows that the disk refused, oldest first.
+        self._unwritten: list[Sequence[Row]] = []
+        self._is_disk = False
 
     def open(self, timeout_s: float = 10.0) -> None:
         """Start the thread and open the file.
@@ -122,33 +130,45 @@ class Journal(threading.Thread):
                     is_last = True
                     break
                 batch.append(more)
-            self._write(connection, chain, batch)
+            self._write_all(connection, chain, batch)
             if is_last:
                 return
 
-    def _write(
+    def _write_all(
         self, connection: sqlite3.Connection, chain: _Chain, batch: list[tuple[Sequence[Row], _Ticket]]
     ) -> None:
+        """Write what could not be written before, then ``batch``; one bad row does not spoil the others."""
+        waiting = [row for rows in self._unwritten for row in rows]
+        if self._write(connection, chain, [*waiting, *(row for rows, _ in batch for row in rows)]):
+            self._unwritten.clear()
+            for _, ticket in batch:
+                ticket.settle(is_durable=True)
+            return
+        for rows, ticket in batch:
+            ticket.settle(is_durable=not self._unwritten and self._write(connection, chain, rows))
+            if not ticket.is_durable and self._is_disk and len(self._unwritten) < MOST_UNWRITTEN:
+                self._unwritten.append(rows)  # the disk may come back: later rows refer to these
+
+    def _write(self, connection: sqlite3.Connection, chain: _Chain, rows: Sequence[Row]) -> bool:
         try:
             with connection:
-                for rows, _ in batch:
-                    for row in rows:
-                        seq, digest, cells = chain.link(row)
-                        connection.execute(_INSERT[row.table], (seq, digest, *cells))
-            chain.commit()
-            is_durable = True
-        except sqlite3.Error:
+                for row in rows:
+                    seq, digest, cells = chain.link(row)
+                    connection.execute(_INSERT[row.table], (seq, digest, *cells))
+        except Exception as e:
+            # Whatever is wrong with a row or the disk, this thread must live to write the next.
             chain.roll_back()
             self.failures += 1
-            is_durable = False
-        for _, ticket in batch:
-            ticket.is_durable = is_durable
-            ticket.done.set()
+            self._is_disk = isinstance(e, sqlite3.OperationalError)
+            _log.error("journal_failed why=%s", ascii(str(e)))
+            return False
+        chain.commit()
+        return True
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self.path)
+        connection = sqlite3.connect(self.path, timeout=BUSY_S)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -169,6 +189,11 @@ class _Ticket:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.is_durable = False
+
+    def settle(self, *, is_durable: bool) -> None:
+        """Tell the caller."""
+        self.is_durable = is_durable
+        self.done.set()
 
 
 class _Chain:

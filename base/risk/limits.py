@@ -22,6 +22,11 @@ class Pace:
         if is_new_id:
             self._ids.append(now_s)
 
+    def not_sent(self) -> None:
+        """The newest request did not leave after all: it does not count."""
+        if self._requests:
+            self._requests.pop()
+
     def free_at_s(self, now_s: float, *, is_new_id: bool) -> float:
         """The earliest time at which another request may leave: ``now_s`` if at once."""
         waits = [now_s]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from base.risk import endings
-from base.risk.decide import Exit, decide, missing_proof
+from base.risk.decide import Exit, confirm, decide, missing_proof
 from base.risk.exit_lifecycle import Event
 from base.risk.guard import Context, Guard
 from base.risk.intent import PERSON, Intent
@@ -48,14 +48,13 @@ def may_send_now(guard: Guard, ctx: Context, intent: Intent) -> bool:
     if ctx.now.boot_s < waits_s:
         guard.wake_at(waits_s)
         return False
+    intent.awaits_market = False
     intent.position_until_s = None
     return True
 
 
 def is_decided(guard: Guard, ctx: Context, intent: Intent) -> bool:
     """Whether the market still asks for the exit on evidence at most 2 s old; else find out, or withdraw."""
-    if intent.reason in PERSON:
-        return ctx.seen is not None
     if ctx.seen is None or missing_proof(ctx.seen, ctx.now.boot_s) is not None:
         guard.reason = ctx.freshness.missing or "ack"
         guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
@@ -65,9 +64,11 @@ def is_decided(guard: Guard, ctx: Context, intent: Intent) -> bool:
         return False
     guard.hush("blind_exit")
     note_touch(guard, ctx, intent)
-    if ctx.now.boot_s - intent.touched_s <= UNTOUCHED_S:
+    is_person = intent.reason in PERSON
+    stood_s = ctx.seen.confirmed_s if is_person else intent.touched_s
+    if ctx.now.boot_s - stood_s <= UNTOUCHED_S:
         return True
-    if _touches_now(intent, ctx.seen.quote.bid):
+    if is_person or _touches_now(intent, ctx.seen.quote.bid):
         guard.ask(ProbeFeed(guard.key.ticker), ctx, every_s=0.5)  # it stands, but nothing newer says so
         guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=1.0)
         guard.wake_at(ctx.now.boot_s + 0.5)
@@ -84,8 +85,18 @@ def note_touch(guard: Guard, ctx: Context, intent: Intent) -> None:
     elif not intent.is_take_profit and _touches_now(intent, ctx.seen.lowest.bid):
         intent.touched_s = max(intent.touched_s, ctx.seen.lowest.received_s)
     if not intent.unlocked:
-        decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
-        intent.unlocked = isinstance(decision, Exit)
+        _unlock(guard, ctx, intent)
+
+
+def _unlock(guard: Guard, ctx: Context, intent: Intent) -> None:
+    """A NO_BID may sell once a bid at or under the trigger passes the filters, and is confirmed if odd."""
+    assert ctx.seen is not None and guard.stop is not None and ctx.market is not None
+    decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
+    if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":
+        return
+    intent.unlocked = isinstance(confirm(decision, ctx.seen, ctx.now), Exit)
+    if not intent.unlocked:
+        guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
 
 
 def _touches_now(intent: Intent, bid: Decimal | None) -> bool:

@@ -49,12 +49,13 @@ class Reconciler(threading.Thread):
         self._clock = clock
         self._subaccounts = tuple(subaccounts)
         self._submit = submit
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="report-read")
+        self._urgent = ThreadPoolExecutor(max_workers=3, thread_name_prefix="report-urgent")
+        self._routine = ThreadPoolExecutor(max_workers=2, thread_name_prefix="report-routine")
         self._stopping = threading.Event()
         self._lock = threading.Lock()  # the read-schedule lock
         # Guarded by _lock:
         self._under_way: set[object] = set()
-        self._again: set[ReadRequest] = set()
+        self._again: set[object] = set()
         self._later: list[tuple[float, ReadRequest]] = []
         # Replaced whole by the monitor thread, read by this one:
         self.held: frozenset[str] = frozenset()
@@ -93,27 +94,29 @@ class Reconciler(threading.Thread):
     def stop(self, timeout_s: float) -> None:
         """End; reads under way are abandoned: they change nothing."""
         self._stopping.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._urgent, self._routine):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self.ident is not None:
             self.join(timeout_s)
 
     def _sweep(self) -> None:
         for subaccount in self._subaccounts:
             self._begin(ReadPositions(subaccount))
-        self._pool_do("status", self._read_shards)
-        for ticker in sorted(self.held):
-            self._begin(ReadMarket(ticker))
+        self._pool_do(self._routine, "status", self._read_shards)
+        if held := tuple(sorted(self.held)):
+            self._pool_do(self._routine, "markets", lambda: self._read_markets(held))
 
     def _begin(self, what: ReadRequest) -> None:
-        with self._lock:
-            if what in self._under_way:
-                self._again.add(what)
-                return
-        self._pool_do(what, lambda: self._read(what))
+        # What an exit waits for has threads of its own: routine reads never stand before it.
+        pool = self._urgent if isinstance(what, ReadOrders | ReadPositions) else self._routine
+        self._pool_do(pool, what, lambda: self._read(what))
 
-    def _pool_do(self, name: object, work: Callable[[], None]) -> None:
+    def _pool_do(self, pool: ThreadPoolExecutor, name: object, work: Callable[[], None]) -> None:
         with self._lock:
-            if name in self._under_way or self._stopping.is_set():
+            if self._stopping.is_set():
+                return
+            if name in self._under_way:
+                self._again.add(name)
                 return
             self._under_way.add(name)
 
@@ -126,27 +129,34 @@ class Reconciler(threading.Thread):
                     is_wanted_again = name in self._again
                     self._again.discard(name)
                 if is_wanted_again:
-                    self._pool_do(name, work)
+                    self._pool_do(pool, name, work)
 
         try:
-            self._pool.submit(run)
+            pool.submit(run)
         except RuntimeError:  # shut down meanwhile
             with self._lock:
                 self._under_way.discard(name)
 
+    def _read_markets(self, tickers: tuple[str, ...]) -> None:
+        self._told("ReadMarket", lambda: self._submit(MarketsSeen(markets=self._account.markets(tickers))))
+
     def _read_shards(self) -> None:
-        try:
-            self._submit(ShardsSeen(shards=self._account.shards()))
-        except MonitorError as e:
-            self._failed("exchange_status", e)
+        self._told("exchange_status", lambda: self._submit(ShardsSeen(shards=self._account.shards())))
 
     def _read(self, what: ReadRequest) -> None:
+        self._told(type(what).__name__, lambda: self._submit(self._answer(what)))
+        if isinstance(what, ReadMarket):
+            self._pool_do(self._routine, "status", self._read_shards)
+
+    def _told(self, what: str, read: Callable[[], None]) -> None:
+        """Read; whatever goes wrong is told, for nobody looks into a pool's futures."""
         try:
-            self._submit(self._answer(what))
-            if isinstance(what, ReadMarket):
-                self._read_shards()
+            read()
         except MonitorError as e:
-            self._failed(type(what).__name__, e)
+            self._failed(what, e)
+        except Exception as e:
+            _log.exception("a read failed unforeseen")
+            self._failed(what, e)
 
     def _answer(self, what: ReadRequest) -> Message:
         match what:
@@ -160,6 +170,6 @@ class Reconciler(threading.Thread):
             case ReadMarket(ticker):
                 return MarketsSeen(markets=self._account.markets([ticker]))
 
-    def _failed(self, what: str, error: MonitorError) -> None:
+    def _failed(self, what: str, error: Exception) -> None:
         _log.warning("read_failed what=%s why=%s", what, error)
         self._submit(ReadFailed(what=what, why=str(error)))

@@ -11,24 +11,28 @@ from decimal import Decimal
 from base.model import ExitOrder, Quote
 from base.risk import endings, journal_rows, readiness
 from base.risk.counting import Attempt
-from base.risk.decide import Exit, decide
+from base.risk.decide import Exit, confirm, decide
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
 from base.risk.intent import PERSON, Intent, client_order_id, intent_id
 from base.risk.ladder import floor_of, rungs
-from base.risk.messages import Send
+from base.risk.messages import ConfirmPrice, Send
 from base.units import ZERO, PriceGrid
 
 
 def begin(
-    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float, level: Decimal | None = None
+    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float, target: Decimal | None = None
 ) -> None:
-    """Make the intent: quantity and floor are fixed now. Then try to send at once."""
+    """Make the intent: quantity and floor are fixed now. Then try to send at once.
+
+    ``target`` is the price of a take profit: it sells there or better. Everything else has its floor
+    at the stop's trigger minus the allowed slippage.
+    """
     assert guard.stop is not None and ctx.market is not None
     grid = ctx.market.grid_of(guard.side)
-    trigger = level if reason == "TAKE_PROFIT" else guard.stop.trigger
-    trigger = trigger if trigger is not None else level if level is not None else grid.lowest
-    floor = trigger if reason == "TAKE_PROFIT" else floor_of(trigger, ctx.settings.max_slippage, grid)
+    trigger = target if target is not None else guard.stop.trigger or guard.stop.rule.catastrophe
+    assert trigger is not None
+    floor = target if target is not None else floor_of(trigger, ctx.settings.max_slippage, grid)
     if not ctx.is_live:
         _would_execute(guard, trigger, evidence, floor)
         return
@@ -46,6 +50,7 @@ def begin(
     )
     journal_rows.intent(guard, intent, ctx)
     guard.reason = reason
+    guard.protect()
     guard.move(Event.TRIGGER, ctx, evidence=evidence)
     guard.line(
         "TRIGGERED", count=intent.quantity, trigger=trigger, bid=evidence.bid, floor=floor,
@@ -117,8 +122,11 @@ def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
     decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
     if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":
         return False
+    if not isinstance(confirm(decision, ctx.seen, ctx.now), Exit):
+        guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
+        return False
     endings.withdraw(guard, ctx, "stop_overtakes")
-    begin(guard, ctx, decision.reason, decision.evidence, ctx.seen.confirmed_s, decision.level)
+    begin(guard, ctx, decision.reason, decision.evidence, decision.at_s)
     return True
 
 
@@ -191,7 +199,7 @@ def _send(guard: Guard, ctx: Context, intent: Intent, attempt: Attempt, *, is_ne
     guard.put(
         Send(
             key=guard.key, intent_id=intent.id, attempt=attempt.number, order=order,
-            evidence_s=float("inf") if intent.reason in PERSON else intent.touched_s,
+            evidence_s=_evidence_s(ctx, intent),
             loss=(entry - bid) * order.count,
         )
     )  # fmt: skip
@@ -199,3 +207,10 @@ def _send(guard: Guard, ctx: Context, intent: Intent, attempt: Attempt, *, is_ne
         "SENT", count=order.count, price=order.price, floor=intent.floor, intent=intent.id,
         attempt=attempt.number,
     )  # fmt: skip
+
+
+def _evidence_s(ctx: Context, intent: Intent) -> float:
+    """When the evidence of this order is known to have stood; a person's word needs only a proven price."""
+    if intent.reason in PERSON and ctx.seen is not None:
+        return ctx.seen.confirmed_s
+    return intent.touched_s

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from base.model import Fill, OrderReport, OrdersRead, Position
+from base.model import Fill, OrderReport, OrdersRead, Position, Side
 from base.risk import answers, endings
 from base.risk.arming import check_claims, remake
 from base.risk.counting import AS_OF_MARGIN_MS, Attempt
@@ -76,10 +76,16 @@ def absorb_fill(guard: Guard, ctx: Context, fill: Fill) -> None:
         attempt.order_id = attempt.order_id or fill.order_id
         attempt.fills[fill.trade_id] = fill
     before = guard.holding.signed
-    if not guard.holding.add_fill(fill):
+    if guard.is_over or not guard.holding.add_fill(fill):
         return
     guard.claimed_s = None
-    if attempt is None:
+    if not guard.holding.is_certain:
+        guard.put(ReadPositions(guard.key.subaccount))
+    is_sale = (fill.signed_count < ZERO) is (guard.side is Side.YES)
+    is_awaited = guard.state in (State.IN_FLIGHT, State.UNKNOWN) and fill.client_order_id is None
+    if attempt is None and is_awaited and is_sale:
+        guard.unplaced.append(fill)  # it may be the answer we wait for
+    elif attempt is None:
         _external_fill(guard, ctx, fill, before)
 
 
@@ -130,15 +136,16 @@ def absorb_orders_read(guard: Guard, ctx: Context, read: OrdersRead) -> None:
 def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_ms: int | None) -> None:
     """Take in what a positions read says of this key; ``None``: it is not listed."""
     check_claims(guard, ctx, listed is not None, as_of_ms)
-    if guard.is_over:
-        return
+    if guard.is_over or (guard.claimed_s is not None and listed is None):
+        return  # a claim is younger than this read may be: check_claims alone speaks for it
     before = guard.holding.signed
     signed = listed.signed if listed is not None else ZERO
     is_change = guard.holding.report(signed, as_of_ms)
     if guard.intent is not None:
         guard.intent.position_until_s = None
     if guard.is_exiting:
-        return  # the count is what the exit needs; the rest waits for its end
+        _while_exiting(guard, ctx, before, as_of_ms)
+        return
     if listed is not None and listed.signed == guard.holding.signed and listed.entry is not None:
         is_change = is_change or guard.entry is None
         guard.entry = listed.entry if is_change else guard.entry
@@ -154,16 +161,34 @@ def _external_fill(guard: Guard, ctx: Context, fill: Fill, before: Decimal) -> N
     """A trade that is not the exit's: the user or the strategy. Absorbed, flagged, protected."""
     guard.line("EXTERNAL", count=fill.signed_count, price=fill.price_for(guard.side), order=fill.order_id)
     after = guard.holding.signed
-    if not guard.is_exiting and abs(after) > abs(before) and after * before > ZERO:
-        guard.entry = _average(guard.entry, abs(before), fill.price_for(guard.side), abs(after) - abs(before))
+    grown = abs(after) - abs(before) if after * before > ZERO else ZERO
     if guard.is_exiting:
+        if grown > ZERO:
+            guard.added.append((grown, fill.price_for(guard.side)))
+            guard.say_added(ctx, grown)
         return
+    if grown > ZERO:
+        guard.average_in(abs(before), [(grown, fill.price_for(guard.side))])
     if after != before:
         _resized(guard, ctx, before, "fill")
 
 
-def _average(entry: Decimal | None, count: Decimal, price: Decimal, added: Decimal) -> Decimal | None:
-    return None if entry is None else (entry * count + price * added) / (count + added)
+def _while_exiting(guard: Guard, ctx: Context, before: Decimal, as_of_ms: int | None) -> None:
+    """A positions read during an exit: what was added waits; what is left after all was sold ends it."""
+    intent = guard.intent
+    assert intent is not None
+    grown = abs(guard.holding.signed) - abs(before)
+    if grown > ZERO and guard.count > ZERO:
+        guard.is_outdated = True
+        guard.say_added(ctx, grown)
+    is_past_it = (
+        as_of_ms is not None
+        and intent.sold_ms is not None
+        and as_of_ms > intent.sold_ms + AS_OF_MARGIN_MS
+        and guard.holding.is_eligible(as_of_ms)
+    )
+    if guard.state is State.CONFIRMING and is_past_it and guard.count > ZERO:
+        endings.close(guard, ctx)  # more is held than this exit had to sell: the rest is a new epoch
 
 
 def _resized(guard: Guard, ctx: Context, before: Decimal, why: str) -> None:

@@ -222,11 +222,11 @@ class StopLossMonitor(threading.Thread):
             # The journal is slow or dead, and a stop that may not fire is worse than a missing row:
             # send once and say so (stops-and-exits.md §6).
             self._guards.ring("journal_failed", self._moment())
-            effects.extend(self._guards.out.take())
         for effect in effects:
             if isinstance(effect, Send):
                 self._executor.send(effect)
-        for effect in effects:
+                self._guards.note_sent(self._moment())
+        for effect in [*effects, *self._guards.out.take()]:
             self._do(effect)
         self._reconciler.exits_open = self._guards.exits_open
 

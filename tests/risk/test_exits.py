@@ -157,6 +157,8 @@ def test_a_curable_refusal_is_cured_once() -> None:
     """The grid is read again and a new id is used, once; the second refusal asks a person."""
     world = armed().bid("0.40").refuse(400, "invalid_price")
     world.quiet(0.3, step_s=0.1)
+    assert len(world.sends) == 1, "not before the grid was read"
+    world.tell(MarketsSeen(markets={TICKER: world.market})).quiet(0.2, step_s=0.1)
     assert len(world.sends) == 2
     assert world.sends[0].order.client_order_id != world.sends[1].order.client_order_id
     world.refuse(400, "invalid_price")

@@ -131,7 +131,8 @@ class World:
         return seen.seen_from(Side.YES)
 
     def bid(self, bid: str | None, ask: str | None = None, size: str = "500") -> World:
-        """A book update arrives; the monitor looks."""
+        """A book update arrives a moment later; the monitor looks."""
+        self.now_s += 0.01
         self.cache.put(self.quote(bid, ask, size), Lag(value_s=0.01, error_s=0.01))
         self.step()
         return self
