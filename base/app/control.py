@@ -66,7 +66,7 @@ class ControlServer:
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = MOST_CLIENTS
+    request_queue_size = 8 * MOST_CLIENTS  # a full queue would look like a process that hangs
 
     def __init__(self, path: str, answers: Mapping[str, Answer]):
         self.answers = answers
@@ -145,7 +145,7 @@ def ask(folder: AccountFolder, command: str, timeout_s: float = 3.0) -> Any:
             connection.connect(str(path))
             connection.sendall(request)
             reply = json.loads(connection.makefile("rb").readline())
-    except TimeoutError:
+    except (TimeoutError, BlockingIOError):
         raise NotRunning(f"the process does not answer within {timeout_s:g} s") from None
     except (OSError, ValueError):
         raise NotRunning("process not running") from None

@@ -31,7 +31,7 @@ from base.app.wiring import Parts, build
 from base.clock import Clock, SystemClock
 from base.risk.messages import Line
 from base.risk.ports import MonitorView
-from base.strategy.contract import Context
+from base.strategy.contract import Context, Strategy
 from base.strategy.gateway import GuardedGateway
 from base.strategy.loading import load_strategy
 from base.strategy.runner import StrategyRunner
@@ -80,6 +80,7 @@ class TradingApp:
         self._stops = Stops(self._clock)
         self._parts: Parts | None = None
         self._folder: AccountFolder | None = None
+        self._embedded: EmbeddedExchange | None = None
 
     @classmethod
     def from_config(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -108,6 +109,7 @@ class TradingApp:
             ConfigError: A person must act; the sentence says what.
             MonitorError: The exchange cannot be reached.
         """
+        strategy = self._load_strategy()
         try:
             access, folder = self._open_account()
             parts = build(self.config, access, folder, self._clock, self._died)
@@ -116,7 +118,8 @@ class TradingApp:
             self._parts, self._folder = parts, folder
             self.positions = Positions(parts.monitor)
             recover(parts, self.config, access, self._clock, self._stops, self.stopping)
-            self._start_strategy(parts, folder)
+            if strategy is not None:
+                self._start_strategy(strategy, parts, folder)
             self._start_control(folder)
         except BaseException:
             self.stop()
@@ -135,7 +138,7 @@ class TradingApp:
         data, logs = Path(self.config.paths.data), Path(self.config.paths.logs)
         reached, embedded = None, None
         if self.config.is_simulated:
-            embedded = EmbeddedExchange(self.config.simulator, data, logs)
+            embedded = self._embedded = EmbeddedExchange(self.config.simulator, data, logs)
             self._stops.add("embedded exchange", lambda _: embedded.stop())
             reached = embedded.start()
         access = access_to(self.config, self._environ, reached)
@@ -148,11 +151,12 @@ class TradingApp:
             drop_old_runs(data)
         return access, folder
 
-    def _start_strategy(self, parts: Parts, folder: AccountFolder) -> None:
+    def _load_strategy(self) -> Strategy | None:
+        """Make the strategy before anything is started: a mistake in it must not end a running guard."""
         name = self.config.strategy.class_name or (DEMO_STRATEGY if self.config.is_simulated else None)
-        if name is None:
-            return
-        strategy = load_strategy(name)
+        return None if name is None else load_strategy(name)
+
+    def _start_strategy(self, strategy: Strategy, parts: Parts, folder: AccountFolder) -> None:
         runner = StrategyRunner(strategy, self._context(parts, folder), self.config.strategy.interval_s)
         self._stops.add("strategy", runner.stop, longest_s=UNCRITICAL_STOP_S)
         runner.start()
@@ -216,10 +220,10 @@ class TradingApp:
         self._parts.events.write(Line(event=event, key=None, side=None, fields={}))
         return {"halted": is_halted}
 
-    def dead_threads(self) -> list[str]:
-        """Names of critical threads that should run and do not."""
+    def missing_part(self) -> str | None:
+        """What should run and does not, in words; ``None``: nothing is missing."""
         if self._parts is None or self.stopping.is_set():
-            return []
+            return None
         parts = self._parts
         threads: list[threading.Thread] = [
             parts.journal,
@@ -228,7 +232,13 @@ class TradingApp:
             *parts.executor.threads,
         ]
         dead = [thread.name for thread in threads if not thread.is_alive()]
-        return dead if parts.feed.is_alive() else [*dead, "websocket manager"]
+        dead += [] if parts.feed.is_alive() else ["websocket manager"]
+        dead += [] if parts.refresher.is_alive() else ["price refresher"]
+        if dead:
+            return f"the thread {dead[0]} died"
+        if self._embedded is not None and not self._embedded.is_running:
+            return "the embedded exchange ended"
+        return None
 
     def open_positions(self) -> int:
         """How many positions are held, as the monitor knows it."""

@@ -51,7 +51,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.requested = threading.Event()
-        self.died: str | None = None
+        self.failure: str | None = None
 
     def watch_signals(self) -> None:
         """Ctrl-C and SIGTERM end the program cleanly; the second one at once."""
@@ -65,7 +65,11 @@ class Ending:
 
     def thread_died(self, thread: str, error: BaseException | None) -> None:
         """A critical thread died: nothing is guarded any more, so the program ends."""
-        self.died = self.died or f"the thread {thread} died ({error!r})"
+        self.fail(f"the thread {thread} died" + (f" ({error!r})" if error is not None else ""))
+
+    def fail(self, why: str) -> None:
+        """End the program; the first reason is the one that is told."""
+        self.failure = self.failure or why
         self.requested.set()
 
     def watch_threads(self) -> None:
@@ -112,20 +116,20 @@ def _guard(app: TradingApp, ending: Ending, end_s: float | None, has_ui: bool) -
     while not ending.requested.wait(WATCH_S):
         if end_s is not None and clock.boot_s() >= end_s:
             break
-        if dead := app.dead_threads():
-            ending.thread_died(dead[0], None)
+        if missing := app.missing_part():
+            ending.fail(missing)
     if screen is not None:
         screen.stop(UI_STOP_S)
 
 
 def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
-    status = NOT_SO if ending.died else DONE
+    status = NOT_SO if ending.failure else DONE
     _end_anyway(status, HARD_EXIT_S)
     unprotected = app.open_positions()
     app.stop()
     view = app.view()
-    if ending.died:
-        print(f"{ending.died}: the program ends.", file=sys.stderr)
+    if ending.failure:
+        print(f"{ending.failure}: the program ends.", file=sys.stderr)
     if unprotected:
         print(f"{unprotected} positions are now UNPROTECTED", file=sys.stderr)
     if seconds is not None:

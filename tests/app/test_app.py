@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -189,6 +190,25 @@ def test_status_and_halt_over_the_control_socket(sim: SimulatorServer, tmp_path:
         assert ask(folder, "status")["halted"] is False
 
 
+def test_verbose_logging_changes_nothing_and_tells_no_secret(
+    sim: SimulatorServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With every message on, the stop fires as ever, and neither key nor signature is written anywhere."""
+    caplog.set_level(logging.DEBUG)
+    sim.set_position(TICKER, D(25), D("0.56"))
+    with running_app(sim, tmp_path) as app:
+        eventually(lambda: state_in(app) == "ARMED")
+        crash(sim)
+        eventually(lambda: app.view().closed == 1, timeout_s=15)
+    written = caplog.text.encode() + b"".join(
+        path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+    )
+    secrets = [line for line in Path(sim.private_key_path).read_bytes().splitlines() if len(line) > 20]
+    assert not [secret for secret in secrets if secret in written]
+    assert b"KALSHI-ACCESS-SIGNATURE" not in written
+    assert sim.key_id.encode() not in written
+
+
 def test_without_live_execution_nothing_is_sent(sim: SimulatorServer, tmp_path: Path) -> None:
     """Until live is written, a decision is a line in the log and no order."""
     sim.set_position(TICKER, D(25), D("0.56"))
@@ -228,5 +248,17 @@ def test_start_that_cannot_work_is_one_sentence(
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "PRIVATE KEY" not in str(caught.value)
-    with running_app(sim, tmp_path / "again"):
+
+
+def test_start_that_failed_leaves_nothing_behind(sim: SimulatorServer, tmp_path: Path) -> None:
+    """After a refused start no thread runs and the account is free for the next."""
+    before = set(threading.enumerate())
+    wrong = {"private_key_path": str(sim.ed25519_private_key_path)}
+    app = TradingApp(settings_for(sim, tmp_path, exchange=wrong), environ={})
+    with pytest.raises(ConfigError, match="refuses our signature"):
+        app.start()
+    assert not [
+        t.name for t in threading.enumerate() if t not in before and t.name in ("journal", "stop-loss")
+    ]
+    with running_app(sim, tmp_path):
         pass
