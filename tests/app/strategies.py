@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
 
+from base.model import Side
 from base.strategy.contract import Context
 
 
@@ -33,3 +35,31 @@ class Hanging:
 
     def execute(self, ctx: Context) -> None:
         """Never reached."""
+
+
+class BuysOnce:
+    """Notes what it sees in its first round, and buys ten contracts of another market."""
+
+    # Of the newest one made, for the test that named the class:
+    first_seen: tuple[str, ...] | None = None
+    rounds = 0
+
+    def __init__(self) -> None:
+        type(self).first_seen, type(self).rounds = None, 0
+
+    def collect(self, ctx: Context) -> None:
+        """Look."""
+        if self.rounds == 0:
+            type(self).first_seen = tuple(position.key.ticker for position in ctx.positions)
+            ctx.watch("KXTEST-26DEC31-B")
+
+    def compute(self, ctx: Context) -> None:
+        """Wait for a price."""
+        self._seen = ctx.prices.wait_for("KXTEST-26DEC31-B", timeout_s=5.0)
+
+    def execute(self, ctx: Context) -> None:
+        """Buy once."""
+        is_first = self.rounds == 0
+        type(self).rounds += 1
+        if is_first and self._seen is not None and self._seen.quote.ask is not None:
+            ctx.orders.buy("KXTEST-26DEC31-B", Side.YES, Decimal(10), self._seen.quote.ask)

@@ -17,6 +17,7 @@ from base.app.loop import TradingApp
 from base.errors import ConfigError
 from base.kalshi.auth import account_hash
 from base.model import Position, Side
+from base.risk.stop_loss import StopLossMonitor
 from base.simulator.server import SimulatorServer
 from tests.app.loopback import (
     OTHER,
@@ -28,6 +29,7 @@ from tests.app.loopback import (
     stage_market,
     state_in,
 )
+from tests.app.strategies import BuysOnce
 from tests.support import eventually
 
 D = Decimal
@@ -119,6 +121,32 @@ def test_hooks_subscribe_and_unsubscribe(sim: SimulatorServer, tmp_path: Path) -
         sim.set_position(TICKER, D(0), D("0.50"))
         app.positions.closed(TICKER)
         eventually(lambda: TICKER not in feed.held(), timeout_s=15)
+
+
+def test_strategy_begins_with_the_positions_and_what_it_buys_is_protected(
+    sim: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first round sees what the account holds; a filled buy is told to the monitor at once, and armed."""
+    told: list[Position] = []
+    opened = StopLossMonitor.opened
+    monkeypatch.setattr(StopLossMonitor, "opened", lambda self, p: (told.append(p), opened(self, p)))
+    sim.set_position(TICKER, D(25), D("0.50"))
+    strategy = {"class": "tests.app.strategies:BuysOnce", "interval_s": 5}
+    with running_app(sim, tmp_path, strategy=strategy) as app:
+        eventually(lambda: state_in(app, OTHER) == "ARMED")
+        assert BuysOnce.first_seen == (TICKER,)
+        assert told == [Position(ticker=OTHER, side=Side.YES, count=D(10), entry=D("0.56"))]
+        assert sim.position(OTHER) == 10
+
+
+def test_halted_strategy_sends_nothing(sim: SimulatorServer, tmp_path: Path) -> None:
+    """The switch that stood before the start holds the first order back."""
+    folder = AccountFolder(tmp_path / "data" / f"custom-{account_hash(sim.key_id)}")
+    folder.set_halted(True)
+    strategy = {"class": "tests.app.strategies:BuysOnce", "interval_s": D("0.1")}
+    with running_app(sim, tmp_path, strategy=strategy):
+        eventually(lambda: BuysOnce.rounds >= 3)
+    assert sim.orders_received == []
 
 
 def test_failing_strategy_leaves_the_stops_alone(sim: SimulatorServer, tmp_path: Path) -> None:
