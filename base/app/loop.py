@@ -27,7 +27,7 @@ from base.app.starting import recover
 from base.app.status_report import status_report
 from base.app.stopping import STOP_S, Stops
 from base.app.strategy_view import CachedPrices, EntryGuards, MonitoredHoldings, WatchedMarkets
-from base.app.wiring import Parts, build
+from base.app.wiring import Parts
 from base.clock import Clock, SystemClock
 from base.risk.messages import Line
 from base.risk.ports import MonitorView
@@ -112,7 +112,7 @@ class TradingApp:
         strategy = self._load_strategy()
         try:
             access, folder = self._open_account()
-            parts = build(self.config, access, folder, self._clock, self._died)
+            parts = Parts(self.config, access, folder, self._clock, self._died)
             self._stops.add("event log", lambda _: parts.events.close())
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder

@@ -28,6 +28,8 @@ from base.risk.reconciler import Reconciler
 from base.risk.stop_loss import StopLossMonitor
 
 LOG_NAME = "stop_loss.log"
+REQUEST_S = 3.0
+"""What one REST call may take, all told. Seconds."""
 Crashed = Callable[[str, BaseException], None]
 
 
@@ -44,23 +46,6 @@ class Clients:
         """Close their connections."""
         for client in (self.account, self.exits, self.strategy, self.prices):
             client.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """Everything that runs, built and not yet started."""
-
-    clients: Clients
-    budget: RateBudget
-    offset: ClockOffset
-    cache: WebSocketPriceCache
-    feed: WebSocketManager
-    refresher: PriceRefresher
-    executor: ExitExecutor
-    reconciler: Reconciler
-    monitor: StopLossMonitor
-    journal: Journal
-    events: EventLog
 
 
 class _Inbox:
@@ -94,95 +79,83 @@ class _Reachable:
         return quotes
 
 
-def build(config: Config, access: Access, folder: AccountFolder, clock: Clock, crashed: Crashed) -> Parts:
-    """Build every part.
+class Parts:
+    """Everything that runs, built and plugged together, not yet started.
 
     Raises:
         ConfigError: The log cannot be written.
     """
-    budget, offset, inbox = RateBudget(clock), ClockOffset(), _Inbox()
-    clients = _clients(access, budget, clock, offset)
-    events = EventLog(Path(config.paths.logs) / LOG_NAME, clock, echo=cast(TextIO, CurrentStderr()))
-    journal = Journal(folder.journal)
-    cache = WebSocketPriceCache(clock)
-    feed = _feed(access, cache, clock, offset, inbox, crashed)
-    settings = config.stops.as_settings()
-    refresher = PriceRefresher(
-        cache,
-        _Reachable(clients.prices, feed.reset_backoff),
-        clock,
-        stale_after_s=settings.stale_after_s,
-        held=feed.held,
-        on_disagreement=feed.distrust,
-        on_crashed=crashed,
-    )
-    executor = ExitExecutor(clients.exits, clock)
-    reconciler = Reconciler(
-        clients.account, clock, subaccounts=config.exchange.subaccounts, submit=inbox.submit
-    )
-    monitor = StopLossMonitor(
-        settings,
-        cache=cache,
-        feed=feed,
-        refresher=refresher,
-        executor=executor,
-        reconciler=reconciler,
-        journal=journal,
-        events=events,
-        clock=clock,
-        exchange_time=offset,
-        account=access.signer.account_hash,
-        is_live=config.is_live,
-        subaccounts=config.exchange.subaccounts,
-        crashed=crashed,
-    )
-    inbox.monitor = monitor
-    return Parts(
-        clients=clients,
-        budget=budget,
-        offset=offset,
-        cache=cache,
-        feed=feed,
-        refresher=refresher,
-        executor=executor,
-        reconciler=reconciler,
-        monitor=monitor,
-        journal=journal,
-        events=events,
-    )
 
+    def __init__(self, config: Config, access: Access, folder: AccountFolder, clock: Clock, crashed: Crashed):
+        self._config, self._access, self._clock, self._crashed = config, access, clock, crashed
+        self._settings = config.stops.as_settings()
+        self._budget, self._offset, self._inbox = RateBudget(clock), ClockOffset(), _Inbox()
+        log = Path(config.paths.logs) / LOG_NAME
+        self.events = EventLog(log, clock, echo=cast(TextIO, CurrentStderr()))
+        self.journal = Journal(folder.journal)
+        self.clients = self._clients()
+        self.cache = WebSocketPriceCache(clock)
+        self.feed = self._feed()
+        self.refresher = self._refresher()
+        self.executor = ExitExecutor(self.clients.exits, clock)
+        self.reconciler = Reconciler(
+            self.clients.account, clock, subaccounts=config.exchange.subaccounts, submit=self._inbox.submit
+        )
+        self.monitor = self._inbox.monitor = self._monitor()
 
-def _clients(access: Access, budget: RateBudget, clock: Clock, offset: ClockOffset) -> Clients:
-    def client(for_exits: bool) -> KalshiRest:
-        return KalshiRest(
-            access.endpoints.rest_url,
-            access.signer,
-            budget,
-            clock,
-            offset,
-            for_exits=for_exits,
-            timeout_s=3.0,
+    def _clients(self) -> Clients:
+        def client(*, for_exits: bool = False) -> KalshiRest:
+            return KalshiRest(
+                self._access.endpoints.rest_url,
+                self._access.signer,
+                self._budget,
+                self._clock,
+                self._offset,
+                for_exits=for_exits,
+                timeout_s=REQUEST_S,
+            )
+
+        return Clients(account=client(), exits=client(for_exits=True), strategy=client(), prices=client())
+
+    def _feed(self) -> WebSocketManager:
+        submit = self._inbox.submit
+        return WebSocketManager(
+            self._access.endpoints.websocket_url,
+            self._access.signer,
+            self.cache,
+            self._clock,
+            self._offset,
+            on_account_event=submit,
+            on_connected=lambda epoch: submit(Linked(is_up=True)),
+            on_disconnected=lambda why: submit(Linked(is_up=False)),
+            on_crashed=self._crashed,
         )
 
-    return Clients(account=client(False), exits=client(True), strategy=client(False), prices=client(False))
+    def _refresher(self) -> PriceRefresher:
+        return PriceRefresher(
+            self.cache,
+            _Reachable(self.clients.prices, self.feed.reset_backoff),
+            self._clock,
+            stale_after_s=self._settings.stale_after_s,
+            held=self.feed.held,
+            on_disagreement=self.feed.distrust,
+            on_crashed=self._crashed,
+        )
 
-
-def _feed(
-    access: Access,
-    cache: WebSocketPriceCache,
-    clock: Clock,
-    offset: ClockOffset,
-    inbox: _Inbox,
-    crashed: Crashed,
-) -> WebSocketManager:
-    return WebSocketManager(
-        access.endpoints.websocket_url,
-        access.signer,
-        cache,
-        clock,
-        offset,
-        on_account_event=inbox.submit,
-        on_connected=lambda epoch: inbox.submit(Linked(is_up=True)),
-        on_disconnected=lambda why: inbox.submit(Linked(is_up=False)),
-        on_crashed=crashed,
-    )
+    def _monitor(self) -> StopLossMonitor:
+        return StopLossMonitor(
+            self._settings,
+            cache=self.cache,
+            feed=self.feed,
+            refresher=self.refresher,
+            executor=self.executor,
+            reconciler=self.reconciler,
+            journal=self.journal,
+            events=self.events,
+            clock=self._clock,
+            exchange_time=self._offset,
+            account=self._access.signer.account_hash,
+            is_live=self._config.is_live,
+            subaccounts=self._config.exchange.subaccounts,
+            crashed=self._crashed,
+        )
