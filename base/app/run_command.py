@@ -101,7 +101,8 @@ def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
     app.stopping = ending.requested
     try:
         app.start()
-    except Interrupted:
+    except Interrupted as e:
+        print(f"{e}: nothing was guarded", file=sys.stderr)
         return DONE
     _guard(app, ending, None if seconds is None else began_s + seconds, has_ui)
     return _finish(app, ending, seconds)
