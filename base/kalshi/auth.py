@@ -113,9 +113,11 @@ def _read_private_file(path: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as e:
         raise ConfigError(PATH_SETTING, _why_not_opened(path, e)) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _refuse_if_others_reach(path, os.fstat(descriptor))
-        return file.read(_MOST_KEY_BYTES)
+        return os.read(descriptor, _MOST_KEY_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _why_not_opened(path: str, error: OSError) -> str:

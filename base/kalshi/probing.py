@@ -50,8 +50,11 @@ class Probes:
 
 
 def _silent(markets: Iterable[MarketFeed], held: int, now_s: float) -> list[MarketFeed]:
-    # Half of the window leaves time for an answer to be lost once.
-    before_s = now_s - life_window_s(held) / 2
+    # Half of the window leaves time for an answer to be lost once; where many fall silent together,
+    # the round must begin early enough to reach the last of them in time.
+    window_s = life_window_s(held)
+    patience_s = min(window_s / 2, window_s - held / PROBES_PER_S - ANSWER_S / 2)
+    before_s = now_s - max(0.0, patience_s)
     found = [
         market
         for market in markets
