@@ -6,6 +6,7 @@ tests/integration.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -49,7 +50,10 @@ EPOCH_MS = 1_795_000_000_000
 class World:
     """Time stands still until ``pass_s``; prices and answers are what the test says."""
 
-    def __init__(self, rule: Rule, side: Side = Side.YES, *, is_live: bool = True, **settings: Any):
+    def __init__(
+        self, rule: Rule, side: Side = Side.YES, *, is_live: bool = True, subaccounts: Collection[int] = (0,),
+        armed_before: Mapping[Key, Side] | None = None, **settings: Any,
+    ):  # fmt: skip
         self.now_s = 1_000.0
         self.side = side
         self.cache = PriceCache(self)
@@ -60,9 +64,10 @@ class World:
                 settings=StopSettings(default=rule, **settings),
                 account="a" * 12,
                 is_live=is_live,
-                subaccounts=frozenset({0}),
+                subaccounts=frozenset(subaccounts),
                 new_bits=lambda: 7,
-            )
+            ),
+            armed_before=dict(armed_before or {}),
         )
         self.market = Market(
             ticker=TICKER,
@@ -153,6 +158,15 @@ class World:
             self.step()
         return self
 
+    def meanwhile(self, answer: Callable[[World], object], seconds: float, step_s: float = 0.5) -> World:
+        """Quiet time passes; whatever is in flight gets ``answer``."""
+        end_s = self.now_s + seconds
+        while self.now_s < end_s - 1e-9:
+            if self.state == "IN_FLIGHT":
+                answer(self)
+            self.quiet(step_s, step_s)
+        return self
+
     def pass_s(self, seconds: float) -> World:
         """Time passes and nothing at all is heard."""
         self.now_s += seconds
@@ -164,6 +178,7 @@ class World:
     def look(self, guard: Guard, glance: bool) -> tuple[Sighting | None, Freshness]:
         """What the shell does: look at the guard's market."""
         rule, stop = guard.rule, guard.stop
+        is_last = self.guards.keys_of[guard.key.ticker][-1] == guard.key
         seen = self.watch.look(
             guard.key.ticker,
             guard.side,
@@ -171,7 +186,7 @@ class World:
             target=stop.target if stop else None,
             dwell_s=rule.dwell_s if rule else 0.0,
             least_updates=rule.updates if rule else 1,
-            keep=glance,
+            keep=glance or not is_last,
         )
         return seen, seen.freshness if seen else self.cache.freshness(guard.key.ticker)
 
