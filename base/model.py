@@ -262,7 +262,7 @@ class NotSent:
 
     client_order_id: str
     why: str
-    has_left: bool = False  # the request reached the exchange's limiter: it counts against the pace
+    has_left: bool = False  # it reached the exchange's limiter: it counts against the pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +303,7 @@ class OrdersRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionPush:
-    """A ``market_position`` frame: a hint that something changed. It carries no time, so it proves nothing."""
+    """A ``market_position`` frame: a hint that something changed. Without a time it proves nothing."""
 
     ticker: str
     subaccount: int

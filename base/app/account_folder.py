@@ -36,6 +36,16 @@ class AccountFolder:
         return self.path / "journal.sqlite"
 
     @property
+    def paper_journal(self) -> Path:
+        """The journal of paper trading: its decisions never mix with real ones."""
+        return self.path / "paper.sqlite"
+
+    @property
+    def paper_trades(self) -> Path:
+        """What was bought and sold on paper."""
+        return self.path / "paper.json"
+
+    @property
     def halt_switch(self) -> Path:
         """While this file exists, no entry goes out. Exits are never held by it."""
         return self.path / "HALT"

@@ -163,12 +163,12 @@ class TradingApp:
 
     def _context(self, parts: Parts, folder: AccountFolder) -> Context:
         monitor, client = parts.monitor, parts.clients.strategy
-        guards = EntryGuards(lambda: folder.is_halted, monitor.is_latched, self.config.is_live)
+        guards = EntryGuards(lambda: folder.is_halted, monitor.is_latched)
         return Context(
             environment=self.config.exchange.environment,
             prices=CachedPrices(parts.cache, self._clock, self.stopping),
             markets=client,
-            orders=GuardedGateway(client, client, guards, self.positions.opened, self._clock),
+            orders=GuardedGateway(parts.entries, client, guards, self.positions.opened, self._clock),
             watching=WatchedMarkets(parts.feed),
             holdings=MonitoredHoldings(monitor.view),
         )

@@ -180,7 +180,8 @@ def _say_what_to_know(config: Config) -> None:
     """What a person must know before relying on it."""
     if not config.is_live:
         print(
-            "execution is not live: exits are only logged (reason=would_execute), none is sent.",
+            "execution: paper. Orders fill on paper against the live book; none is sent. "
+            "To send them: execution: live",
             file=sys.stderr,
         )
     if config.exchange.environment == "production" and config.is_live:

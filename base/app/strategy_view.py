@@ -72,17 +72,14 @@ class MonitoredHoldings:
 
 
 class EntryGuards:
-    """What holds an entry back: the halt switch, an exit's latch, or an execution that sends nothing."""
+    """What holds an entry back: the halt switch, or an exit's latch."""
 
-    def __init__(self, is_halted: Callable[[], bool], is_latched: Callable[[Key], bool], is_live: bool):
+    def __init__(self, is_halted: Callable[[], bool], is_latched: Callable[[Key], bool]):
         self._is_halted = is_halted
         self._is_latched = is_latched
-        self._is_live = is_live
 
     def holds(self, key: Key) -> str | None:
         """Why no entry may go out for ``key`` now; ``None``: it may."""
-        if not self._is_live:
-            return "paper"
         if self._is_halted():
             return "halted"
         return "latched" if self._is_latched(key) else None

@@ -24,8 +24,11 @@ from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
 from base.risk.journal import Journal
 from base.risk.messages import Linked, Message
+from base.risk.paper import PaperExchange
+from base.risk.ports import OrderPort
 from base.risk.reconciler import Reconciler
 from base.risk.stop_loss import StopLossMonitor
+from base.strategy.gateway import EntryPort
 
 LOG_NAME = "stop_loss.log"
 REQUEST_S = 3.0
@@ -91,15 +94,23 @@ class Parts:
         self._settings = config.stops.as_settings()
         self._budget, self._offset, self._inbox = RateBudget(clock), ClockOffset(), _Inbox()
         log = Path(config.paths.logs) / LOG_NAME
-        self.events = EventLog(log, clock, echo=cast(TextIO, CurrentStderr()))
-        self.journal = Journal(folder.journal)
+        mark = {} if config.is_live else {"execution": "paper"}
+        self.events = EventLog(log, clock, echo=cast(TextIO, CurrentStderr()), mark=mark)
+        self.journal = Journal(folder.journal if config.is_live else folder.paper_journal)
         self.clients = self._clients()
         self.cache = WebSocketPriceCache(clock)
+        # Live: the exchange's own clients. On paper: the same account, with orders that are not sent.
+        self.paper = None if config.is_live else self._paper(folder)
+        self.orders: OrderPort = self.paper or self.clients.exits
+        self.entries: EntryPort = self.paper or self.clients.strategy
         self.feed = self._feed()
         self.refresher = self._refresher()
-        self.executor = ExitExecutor(self.clients.exits, clock)
+        self.executor = ExitExecutor(self.orders, clock)
         self.reconciler = Reconciler(
-            self.clients.account, clock, subaccounts=config.exchange.subaccounts, submit=self._inbox.submit
+            self.paper or self.clients.account,
+            clock,
+            subaccounts=config.exchange.subaccounts,
+            submit=self._inbox.submit,
         )
         self.monitor = self._inbox.monitor = self._monitor()
 
@@ -117,6 +128,16 @@ class Parts:
 
         return Clients(account=client(), exits=client(for_exits=True), strategy=client(), prices=client())
 
+    def _paper(self, folder: AccountFolder) -> PaperExchange:
+        return PaperExchange(
+            self.clients.account,
+            self.cache,
+            self._clock,
+            self._offset,
+            folder.paper_trades,
+            self._inbox.submit,
+        )
+
     def _feed(self) -> WebSocketManager:
         submit = self._inbox.submit
         return WebSocketManager(
@@ -125,7 +146,7 @@ class Parts:
             self.cache,
             self._clock,
             self._offset,
-            on_account_event=submit,
+            on_account_event=submit if self.paper is None else self.paper.on_account_event,
             on_connected=lambda epoch: submit(Linked(is_up=True)),
             on_disconnected=lambda why: submit(Linked(is_up=False)),
             on_crashed=self._crashed,

@@ -192,7 +192,6 @@ def _act(guard: Guard, ctx: Context, decision: Decision) -> None:
     if not isinstance(decision, Exit):
         guard.reason = getattr(decision, "reason", "")
         if guard.reason == "ABOVE_TRIGGER":
-            guard.would_have_fired = False
             guard.hush("unconfirmed")
         return
     if decision.reason == "TAKE_PROFIT" and not guard.target_is_armed:

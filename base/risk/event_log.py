@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
@@ -29,8 +30,15 @@ _COUNTS = frozenset({"count", "before", "left"})
 class EventLog:
     """Appends events; never raises into the exit path: a full disk is counted, not suffered."""
 
-    def __init__(self, path: Path, clock: Clock, echo: TextIO | None = None):
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        echo: TextIO | None = None,
+        mark: Mapping[str, str] | None = None,
+    ):
         self._clock = clock
+        self._mark = dict(mark or {})  # stands at the end of every line, e.g. execution=paper
         self._echo = sys.stderr if echo is None else echo
         self._lock = threading.Lock()  # the event-log lock: one line at a time
         self._recent: deque[str] = deque(maxlen=200)
@@ -43,6 +51,8 @@ class EventLog:
 
     def write(self, line: Line) -> None:
         """Append one line; loud ones also go to stderr."""
+        if self._mark:
+            line = replace(line, fields={**line.fields, **self._mark})
         text = format_line(line, self._clock.utc_ms())
         with self._lock:
             self._recent.append(text)

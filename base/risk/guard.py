@@ -74,7 +74,6 @@ class Guard:
     close_claimed_ms: int | None = None
     unknown_since_s: float | None = None
     is_blind: bool = False
-    would_have_fired: bool = False
     due_s: float | None = None  # when it wants attention again
     asked_s: dict[str, float] = field(default_factory=dict)  # newest request by kind
     alarms: dict[str, float] = field(default_factory=dict)  # ringing: reason → next ring

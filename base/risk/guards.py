@@ -75,7 +75,7 @@ class Terms:
 
     settings: StopSettings
     account: str
-    is_live: bool
+    is_live: bool  # False: orders fill on paper; only the words of the log differ
     subaccounts: frozenset[int]
     new_bits: Callable[[], int]
 

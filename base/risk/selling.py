@@ -33,9 +33,6 @@ def begin(
     trigger = target if target is not None else guard.stop.trigger or guard.stop.rule.catastrophe
     assert trigger is not None
     floor = target if target is not None else floor_of(trigger, ctx.settings.max_slippage, grid)
-    if not ctx.is_live:
-        _would_execute(guard, trigger, evidence, floor)
-        return
     intent = guard.intent = Intent(
         id=intent_id(ctx.new_bits(), ctx.now.exchange_ms),
         reason=reason,
@@ -52,25 +49,21 @@ def begin(
     guard.reason = reason
     guard.protect()
     guard.move(Event.TRIGGER, ctx, evidence=evidence)
+    # On paper the same happens to orders that are not sent; the line must not look like a real exit.
+    said = {"reason": reason} if ctx.is_live else {"reason": "would_execute", "decision": reason}
     guard.line(
-        "TRIGGERED", count=intent.quantity, trigger=trigger, bid=evidence.bid, floor=floor,
-        reason=reason, intent=intent.id,
-    )  # fmt: skip
+        "TRIGGERED",
+        count=intent.quantity,
+        trigger=trigger,
+        bid=evidence.bid,
+        floor=floor,
+        **said,
+        intent=intent.id,
+    )
     if reason == "NO_BID":
         guard.line("NO_BID", count=intent.quantity, trigger=trigger, ask=evidence.ask, intent=intent.id)
         guard.ring("no_bid", ctx)
     press(guard, ctx)
-
-
-def _would_execute(guard: Guard, trigger: Decimal, evidence: Quote, floor: Decimal) -> None:
-    """Orders are not enabled: say once per touch what would have been done."""
-    guard.reason = "would_execute"
-    if not guard.would_have_fired:
-        guard.would_have_fired = True
-        guard.line(
-            "TRIGGERED", count=guard.count, trigger=trigger, bid=evidence.bid, floor=floor,
-            reason="would_execute", intent="-",
-        )  # fmt: skip
 
 
 def press(guard: Guard, ctx: Context) -> None:

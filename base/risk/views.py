@@ -29,7 +29,7 @@ class Tally:
 
     def note(self, line: Line) -> None:
         """Count one line."""
-        if line.event == "TRIGGERED" and line.fields.get("reason") != "would_execute":
+        if line.event == "TRIGGERED":
             self.triggered += 1
         elif line.event == "FILLED":
             self.filled += 1

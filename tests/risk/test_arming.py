@@ -154,12 +154,12 @@ def test_a_take_profit_already_passed_does_not_sell_and_the_stop_protects() -> N
     assert len(world.sends) == 1
 
 
-def test_decisions_are_only_logged_when_orders_are_not_enabled() -> None:
-    """Outside the embedded exchange `execution: live` must be written."""
-    world = armed(is_live=False).bid("0.40").bid("0.39").quiet(3)
-    assert world.sends == []
-    assert world.events.count("TRIGGERED") == 1
-    assert world.line("TRIGGERED")["reason"] == "would_execute"
+@pytest.mark.parametrize("is_live", [True, False])
+def test_paper_and_live_decide_the_same(is_live: bool) -> None:
+    """On paper the words say that nothing was sent; what is decided does not differ."""
+    world = armed(is_live=is_live).bid("0.40").bid("0.39")
+    assert [send.order.price for send in world.sends] == [D("0.39")]
+    assert world.line("TRIGGERED")["reason"] == ("STOP" if is_live else "would_execute")
 
 
 def test_what_the_journal_showed_armed_may_act_on_its_first_fresh_evidence() -> None:
