@@ -170,6 +170,7 @@ class FeedEndpoint:
     async def _converse(self, scope: Scope, receive: Receive, key: ApiKey) -> None:
         gateway = self._gateway
         socket: FeedSocket = scope["extensions"][EXTENSION]["socket"]
+        socket.key_id = key.key_id
         session = Session(gateway.venue, key, lambda frame: gateway.send_to(socket, session, frame))
         gateway.hub.sessions.append(session)
         waiting: list[str] = []

@@ -31,9 +31,8 @@ class ApiKey:
     subaccount: int | None = None
 
     def may(self, scope: str) -> bool:
-        """Say whether the key has the scope, its parent or one of its children."""
-        parent = scope.partition("::")[0]
-        return any(own in (scope, parent) or own.startswith(f"{scope}::") for own in self.scopes)
+        """Say whether the key has the scope or its parent; a child opens its own group only."""
+        return scope in self.scopes or scope.partition("::")[0] in self.scopes
 
 
 def verify(

@@ -30,6 +30,9 @@ class Semantics:
     cancel_all_tail_s: float = 0.0  # documented as up to 60; 0 keeps tests short
     cancel_all_tail_hits_ioc: bool = False
 
+    # Cash
+    shard_transfer_s: float = 0.0  # between shards: "processed asynchronously" [spec]
+
     # Reads
     read_lag_s: float = 0.2  # orders, fills, balance
     position_lag_s: float | None = None  # None: as the other reads

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from base.simulator.clock import Clock, SystemClock
 from base.simulator.controls import Controls
+from base.simulator.key_controls import KeyControls
 from base.simulator.key_files import KeyPair, create_ed25519, create_rsa
 from base.simulator.keys import ApiKey
 from base.simulator.rate_limits import UNLIMITED, Tier
@@ -34,7 +35,7 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 
 
-class SimulatorServer(Controls):
+class SimulatorServer(Controls, KeyControls):
     """The server in a background thread on a free port of 127.0.0.1.
 
     Every control runs on the server's own thread and returns when it is done, so a test may
@@ -153,14 +154,6 @@ class SimulatorServer(Controls):
         )
         self._call(lambda: self.running.venue.keys.update({pair.key_id: key}))
         return pair
-
-    def attest_until(self, unix_s: int | None) -> None:
-        """Set when the location attestation ends, as ``GET /api_keys`` shows it."""
-
-        def attest() -> None:
-            self.running.venue.region_expiration_s = unix_s
-
-        self._call(attest)
 
     # Where to find it
 

@@ -88,6 +88,7 @@ class FeedSocket(WebSocketsSansIOProtocol):
     """A WebSocket whose frames are written at once and whose pings say ``heartbeat``."""
 
     wires: ClassVar[Wires]
+    key_id: str = ""  # of the key that signed the upgrade
     _ponged_at: float = 0.0
 
     def connection_made(self, transport: BaseTransport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -132,6 +133,57 @@ def test_order_group_answers(sim: SimulatorServer) -> None:
     assert judge("GET", groups, 200)["order_groups"][0]["contracts_limit_fp"] == "20.00"
     judge("DELETE", f"{groups}/{group}", 200)
     judge("GET", f"{groups}/{group}", 404)
+
+
+def test_subaccount_and_transfer_answers(sim: SimulatorServer) -> None:
+    """Opened, funded, listed."""
+    judge = Judge(sim)
+    within = {
+        "client_transfer_id": str(uuid.uuid4()),
+        "from_subaccount": 0,
+        "to_subaccount": 1,
+        "amount_cents": 5,
+    }
+    judge("POST", "/portfolio/subaccounts", 201, json={"exchange_index": 0})
+    judge("POST", "/portfolio/subaccounts/transfer", 200, json=within)
+    judge("POST", "/portfolio/subaccounts/transfer", 409, json=within)
+    across = {"source": "event_contract", "destination": "event_contract", "amount": 7}
+    across |= {
+        "source_exchange_shard": 0,
+        "destination_exchange_shard": 2,
+        "client_transfer_id": str(uuid.uuid4()),
+    }
+    transfer = "/portfolio/intra_exchange_instance_transfer"
+    made = judge("POST", transfer, 200, json=across)["transfer_id"]
+    judge("POST", transfer, 400, json=across | {"amount": 0})
+    judge("GET", f"{transfer}s/{made}", 200)
+    judge("GET", f"{transfer}s/none", 404)
+    judge("PUT", "/portfolio/subaccounts/netting", 200, json={"subaccount_number": 1, "enabled": True})
+    for path in (
+        f"{transfer}s",
+        "/portfolio/subaccounts/transfers",
+        "/portfolio/subaccounts/balances",
+        "/portfolio/subaccounts/netting",
+        "/portfolio/summary/total_resting_order_value",
+    ):
+        judge("GET", path, 200)
+
+
+def test_key_answers(sim: SimulatorServer) -> None:
+    """Listed, made, deleted; a restricted key's balance; a revoked one's 401."""
+    judge = Judge(sim)
+    made = judge("POST", "/api_keys/generate", 201, json={"name": "x", "key_type": "ed25519"})["api_key_id"]
+    judge("POST", "/api_keys", 400, json={"name": "x", "public_key": "none"})
+    judge("GET", "/api_keys", 200)
+    judge("DELETE", f"/api_keys/{made}", 204)
+    judge("DELETE", f"/api_keys/{made}", 404)
+    sim.lock_key(0)
+    judge("GET", "/portfolio/balance", 200)
+    judge("GET", "/portfolio/positions?subaccount=1", 403)
+    sim.set_scopes("read")
+    judge("POST", ORDERS, 403, json=ORDER)
+    sim.revoke_key()
+    judge("GET", "/portfolio/balance", 401)
 
 
 def test_settled_answers(sim: SimulatorServer) -> None:

@@ -63,6 +63,8 @@ class Account:
     holdings: dict[tuple[int, str], Holding] = field(default_factory=dict)
     orders_by_client_id: dict[str, Order] = field(default_factory=dict)
     resting: dict[str, Order] = field(default_factory=dict)
+    opened_subaccounts: int = 0  # numbered from 1; 0 is there from the start
+    netting: dict[int, bool] = field(default_factory=dict)
     cancelled_all_at: dict[int | None, int] = field(default_factory=dict)
 
     def holding(self, subaccount: int, ticker: str, exchange_index: int) -> Holding:

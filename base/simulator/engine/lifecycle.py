@@ -10,7 +10,7 @@ from __future__ import annotations
 from copy import copy
 from decimal import Decimal
 
-from base.simulator.engine import resting
+from base.simulator.engine import resting, transfers
 from base.simulator.engine.accounts import Account, Holding
 from base.simulator.engine.events import BookCleared, MarketChanged, Settled
 from base.simulator.engine.grid import Grid
@@ -49,6 +49,7 @@ def advance(state: State, now_ms: int) -> None:
         clear_ms = market.close_ms + round(state.semantics.close_clear_s * 1000)
         if market.status is Status.CLOSED and not market.is_cleared and clear_ms <= now_ms:
             clear(state, market, now_ms)
+    transfers.arrive(state, now_ms)
     if state.expiring:
         due = [state.orders[i] for i in state.expiring if (state.orders[i].expiration_ms or 0) <= now_ms]
         resting.cancel_each(state, sorted(due, key=lambda o: o.number), "ExpiryCancel", now_ms)

@@ -9,6 +9,7 @@ from collections import deque
 from copy import copy
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from base.simulator.engine.accounts import Account
 from base.simulator.engine.events import (
@@ -24,6 +25,9 @@ from base.simulator.engine.money import ZERO
 from base.simulator.engine.orders import Order
 from base.simulator.engine.refusal import Refused
 from base.simulator.semantics import Semantics
+
+if TYPE_CHECKING:
+    from base.simulator.engine.transfers import Transfer
 
 SHARDS = {0: "Default", 1: "Combos", 2: "Crypto", 3: "Sports"}
 
@@ -60,6 +64,7 @@ class State:
     accounts: dict[str, Account] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    transfers: list[Transfer] = field(default_factory=list)
     expiring: set[str] = field(default_factory=set)  # ids of resting orders with an end
     fees_collected: Decimal = ZERO
     issued: int = 0

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from base.simulator.engine.refusal import Refused
 from base.simulator.keys import ApiKey
 from base.simulator.venue import MEMBER, Venue
 
@@ -79,10 +80,25 @@ class Call:
         return raw
 
     def subaccount(self) -> int | None:
-        """Return the sub-account asked for; a locked key has only its own."""
+        """Return the sub-account asked for; a locked key has only its own. Raises: Refused(403)."""
         asked = self.integer("subaccount", 0, MAX_SUBACCOUNT)
-        locked = self.key.subaccount if self.key else None
-        return asked if locked is None else locked
+        if self.locked is None:
+            return asked
+        if asked is not None:
+            self.check_subaccount(asked)
+        return self.locked
+
+    @property
+    def locked(self) -> int | None:
+        """Return the one sub-account that the key is restricted to; None when it is not."""
+        return self.key.subaccount if self.key else None
+
+    def check_subaccount(self, subaccount: int) -> None:
+        """Raise Refused unless the key may act for this sub-account."""
+        if not 0 <= subaccount <= MAX_SUBACCOUNT:
+            raise Refused(400, "invalid_parameters", "invalid parameters", "subaccount")
+        if self.locked not in (None, subaccount):
+            raise Refused(403, "forbidden", "key is restricted to another subaccount")
 
     def decode(self, shape: type[T]) -> T:
         """Decode the body. Raises: BadBody."""

@@ -1,4 +1,4 @@
-"""The exchange itself: status, schedule, data timestamp, account limits, keys."""
+"""The exchange itself: status, schedule, data timestamp, account limits."""
 
 from __future__ import annotations
 
@@ -86,18 +86,3 @@ def get_endpoint_costs(venue: Venue, call: Call) -> Answer:
     """GET /account/endpoint_costs: those that differ from the default."""
     costs = [{"method": m, "path": p, "cost": LOW_COST} for m, p in ENDPOINT_COSTS]
     return ok({"default_cost": DEFAULT_COST, "endpoint_costs": costs})
-
-
-def list_keys(venue: Venue, call: Call) -> Answer:
-    """GET /api_keys."""
-    own = [key for key in venue.keys.values() if key.account_id == call.account_id]
-    listed = [
-        {
-            "api_key_id": key.key_id,
-            "name": key.name,
-            "scopes": list(key.scopes),
-            "subaccount": key.subaccount,
-        }
-        for key in own
-    ]
-    return ok({"api_keys": listed, "api_key_region_expiration_ts": venue.region_expiration_s})

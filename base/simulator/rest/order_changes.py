@@ -158,6 +158,7 @@ def cancel_batch(venue: Venue, call: Call) -> Answer:
 
 def _cancel_item(venue: Venue, call: Call, item: CancelItem) -> Json:
     try:
+        call.check_subaccount(item.subaccount)
         order = changes.find_resting(
             venue.exchange.state,
             call.account_id,
@@ -181,7 +182,7 @@ def _cancel_item(venue: Venue, call: Call, item: CancelItem) -> Json:
 def get_queue_position(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/orders/{order_id}/queue_position."""
     order = venue.exchange.state.account(call.account_id).resting.get(call.params["order_id"])
-    if order is None:
+    if order is None or call.locked not in (None, order.subaccount):
         raise not_found("order not found")
     book = venue.exchange.state.markets[order.request.ticker].book
     return ok({"queue_position_fp": contracts(book.ahead_of(order))})

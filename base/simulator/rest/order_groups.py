@@ -11,7 +11,6 @@ from base.simulator.engine.money import contracts, read_count
 from base.simulator.engine.refusal import not_found
 from base.simulator.engine.state import Group
 from base.simulator.rest.call import Answer, BadBody, Call, ok
-from base.simulator.rest.orders import check_subaccount
 from base.simulator.rest.shapes import Json
 from base.simulator.venue import Venue
 
@@ -53,7 +52,7 @@ def _find(venue: Venue, call: Call) -> Group:
 def create(venue: Venue, call: Call) -> Answer:
     """POST /portfolio/order_groups/create."""
     body = call.decode(CreateGroup)
-    check_subaccount(call, body.subaccount)
+    call.check_subaccount(body.subaccount)
     group = groups.create(
         venue.exchange.state,
         call.account_id,
@@ -91,6 +90,8 @@ def get_group(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/order_groups/{order_group_id}."""
     state = venue.exchange.state
     group = groups.find(state, call.account_id, call.params["order_group_id"])
+    if call.locked not in (None, group.subaccount):
+        raise not_found("order group not found")
     body: Json = {
         "is_auto_cancel_enabled": not group.is_triggered,
         "contracts_limit_fp": contracts(group.limit),

@@ -13,7 +13,7 @@ from base.simulator.engine import changes
 from base.simulator.engine.money import contracts, dollars, read_count, read_price
 from base.simulator.engine.orders import Order, OrderRequest, Prevention, Side, TimeInForce
 from base.simulator.engine.refusal import Refused
-from base.simulator.rest.call import MAX_SUBACCOUNT, Answer, BadBody, Call, ok
+from base.simulator.rest.call import Answer, BadBody, Call, ok
 from base.simulator.rest.shapes import Json
 from base.simulator.venue import Venue
 
@@ -55,7 +55,7 @@ def to_request(call: Call, body: CreateOrder) -> OrderRequest:
     if price is None:
         raise BadBody("price must be a fixed-point dollar string")
     check_client_id(body.client_order_id)
-    check_subaccount(call, body.subaccount)
+    call.check_subaccount(body.subaccount)
     return OrderRequest(
         ticker=body.ticker,
         side=body.side,
@@ -78,15 +78,6 @@ def check_client_id(client_order_id: str | None) -> None:
     """Raise Refused for characters or a length that the exchange does not take."""
     if client_order_id and not CLIENT_ID.fullmatch(client_order_id):
         raise Refused(400, "invalid_parameters", "invalid parameters", "client_order_id")
-
-
-def check_subaccount(call: Call, subaccount: int) -> None:
-    """Raise Refused unless the key may act for this sub-account."""
-    locked = call.key.subaccount if call.key else None
-    if not 0 <= subaccount <= MAX_SUBACCOUNT:
-        raise Refused(400, "invalid_parameters", "invalid parameters", "subaccount")
-    if locked not in (None, subaccount):
-        raise Refused(403, "forbidden", "key is restricted to another subaccount")
 
 
 def created_json(venue: Venue, order: Order, now_ms: int) -> Json:

@@ -73,7 +73,7 @@ def list_orders(venue: Venue, call: Call) -> Answer:
 def get_order(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/orders/{order_id}."""
     order = _view(venue, call).orders.get(call.params["order_id"])
-    if order is None:
+    if order is None or call.locked not in (None, order.subaccount):
         raise not_found("order not found")
     return ok({"order": order_json(order)})
 
@@ -164,15 +164,14 @@ def get_balance(venue: Venue, call: Call) -> Answer:
     breakdown = [
         {"exchange_index": shard, "balance": dollars(cash)} for shard, cash in sorted(per_shard.items())
     ]
-    return ok(
-        {
-            "balance": cents(total),
-            "balance_dollars": f"{total:.4f}",
-            "portfolio_value": _portfolio_cents(venue, view, subaccount),
-            "updated_ts": (view.updated_ms or call.now_ms) // 1000,
-            "balance_breakdown": breakdown,
-        }
-    )
+    body: Json = {
+        "balance": cents(total),
+        "balance_dollars": f"{total:.4f}",
+        "portfolio_value": _portfolio_cents(venue, view, subaccount),
+        "updated_ts": (view.updated_ms or call.now_ms) // 1000,
+    }
+    # A key restricted to one sub-account gets no breakdown [spec].
+    return ok(body if call.locked is not None else body | {"balance_breakdown": breakdown})
 
 
 def _portfolio_cents(venue: Venue, view: MemberView, subaccount: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from base.simulator.rest import (
+    api_keys,
     candlesticks,
     events,
     exchange_info,
@@ -17,6 +18,7 @@ from base.simulator.rest import (
     order_groups,
     orders,
     portfolio,
+    transfers,
 )
 from base.simulator.rest.call import Call, Handler
 from base.simulator.rest.exchange_info import DEFAULT_COST, LOW_COST
@@ -43,8 +45,12 @@ def _public(path: str, handler: Handler) -> Rule:
     return Rule(method="GET", path=path, handler=handler, scope=None)
 
 
-def _read(path: str, handler: Handler, cost: int = DEFAULT_COST) -> Rule:
-    return Rule(method="GET", path=path, handler=handler, cost=cost)
+def _read(path: str, handler: Handler, cost: int = DEFAULT_COST, scope: str = "read") -> Rule:
+    return Rule(method="GET", path=path, handler=handler, cost=cost, scope=scope)
+
+
+def _write(method: str, path: str, handler: Handler, scope: str = "write") -> Rule:
+    return Rule(method=method, path=path, handler=handler, scope=scope, bucket="write")
 
 
 def _order(
@@ -73,7 +79,10 @@ RULES: tuple[Rule, ...] = (
     _public("/exchange/user_data_timestamp", exchange_info.get_user_data_timestamp),
     _public("/account/endpoint_costs", exchange_info.get_endpoint_costs),
     _read("/account/limits", exchange_info.get_limits),
-    _read("/api_keys", exchange_info.list_keys),
+    _read("/api_keys", api_keys.list_keys),
+    _write("POST", "/api_keys", api_keys.create),
+    _write("POST", "/api_keys/generate", api_keys.generate),
+    _write("DELETE", "/api_keys/{api_key}", api_keys.delete),
     _public("/markets", market_data.list_markets),
     _public("/markets/candlesticks", candlesticks.get_batch),
     _public("/markets/trades", market_data.list_trades),
@@ -89,7 +98,22 @@ RULES: tuple[Rule, ...] = (
     _public("/series/{series_ticker}", events.get_series),
     _public("/series/{series_ticker}/markets/{ticker}/candlesticks", candlesticks.get_candlesticks),
     _public("/historical/cutoff", events.get_historical_cutoff),
-    _read("/portfolio/balance", portfolio.get_balance),
+    _read("/portfolio/balance", portfolio.get_balance, scope="read::portfolio_balance"),
+    _read("/portfolio/summary/total_resting_order_value", transfers.get_resting_value),
+    _write("POST", "/portfolio/subaccounts", transfers.create_subaccount),
+    _write("POST", "/portfolio/subaccounts/transfer", transfers.move_between_subaccounts, "write::transfer"),
+    _read("/portfolio/subaccounts/transfers", transfers.list_between_subaccounts),
+    _read("/portfolio/subaccounts/balances", transfers.list_balances, scope="read::portfolio_balance"),
+    _read("/portfolio/subaccounts/netting", transfers.get_netting),
+    _write("PUT", "/portfolio/subaccounts/netting", transfers.set_netting),
+    _write(
+        "POST",
+        "/portfolio/intra_exchange_instance_transfer",
+        transfers.move_between_shards,
+        "write::transfer",
+    ),
+    _read("/portfolio/intra_exchange_instance_transfers", transfers.list_between_shards),
+    _read("/portfolio/intra_exchange_instance_transfers/{transfer_id}", transfers.get_between_shards),
     _read("/portfolio/positions", portfolio.list_positions),
     _read("/portfolio/fills", portfolio.list_fills),
     _read("/portfolio/settlements", portfolio.list_settlements),
