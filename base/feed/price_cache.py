@@ -151,6 +151,9 @@ class PriceCache:
             if is_newer and not self._judge(entry, now_s).is_proven:
                 self._store(entry, quote)
             watches = entry.watches
+            for watch, _ in watches:
+                # Even a book that only confirms is news: a suspicious exit waits for it.
+                watch.changed.add(quote.ticker)
         for watch, _ in watches:
             watch.wake()
 
