@@ -124,6 +124,7 @@ class PriceRefresher:
         wanted = list(dict.fromkeys([*asked, *due]))
         for at in range(0, len(wanted), BATCH):
             if not self._read(wanted[at : at + BATCH]):
+                self._ask_again([ticker for ticker in asked if ticker in wanted[at:]])
                 return
         if not wanted and (tickers := self._audit.due(self._proven(held), self._clock.boot_s())):
             self._read(tickers)
@@ -133,6 +134,10 @@ class PriceRefresher:
         with self._lock:
             asked, self._asked = self._asked, {}
         return list(asked)
+
+    def _ask_again(self, tickers: list[str]) -> None:
+        with self._lock:
+            self._asked = dict.fromkeys([*tickers, *self._asked])
 
     def _due(self, held: set[str], now_s: float) -> list[str]:
         """The markets that have not been proven for a moment and whose last read is too old."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,7 +72,9 @@ def exit_of(
 
 
 @contextmanager
-def rude_server(talk: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
+def rude_server(
+    talk: Callable[[socket.socket, bytes], None], tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """A server on loopback: ``talk`` is given each connection and the head of its first request."""
     listener = socket.create_server(("127.0.0.1", 0))
     ending = threading.Event()
@@ -83,19 +87,18 @@ def rude_server(talk: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
                 return
             threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
-    def answer(connection: socket.socket) -> None:
-        with connection:
+    def answer(plain: socket.socket) -> None:
+        with contextlib.suppress(OSError), plain:
+            connection = plain if tls is None else tls.wrap_socket(plain, server_side=True)
             head = b""
-            try:
+            with connection:
                 while b"\r\n\r\n" not in head and (more := connection.recv(65536)):
                     head += more
                 talk(connection, head)
-            except OSError:
-                return
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/trade-api/v2"
+        yield f"http{'' if tls is None else 's'}://127.0.0.1:{listener.getsockname()[1]}/trade-api/v2"
     finally:
         ending.set()
         listener.close()
