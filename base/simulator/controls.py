@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from base.simulator.engine import changes, lifecycle, resting
+from base.simulator.engine import changes, lifecycle
 from base.simulator.engine.exchange import HOUSE
 from base.simulator.engine.grid import GRIDS, Grid, grid_of
-from base.simulator.engine.market import Market, MarketSpec
+from base.simulator.engine.market import MarketSpec
 from base.simulator.engine.money import ONE, ZERO
 from base.simulator.engine.orders import Side
 from base.simulator.fault_controls import FaultControls
+from base.simulator.life_controls import LifeControls
 from base.simulator.request_log import RecordedRequest
 from base.simulator.running import Running
 from base.simulator.venue import MEMBER
@@ -23,8 +24,8 @@ Levels = Iterable[tuple[Amount, Amount]]
 DAY_S = 86_400.0
 
 
-class Controls(FaultControls):
-    """Markets, books, positions and pauses. Prices in dollars, counts in contracts, as strings."""
+class Controls(FaultControls, LifeControls):
+    """Markets, books and positions. Prices in dollars, counts in contracts, as strings."""
 
     @property
     def running(self) -> Running:
@@ -33,12 +34,6 @@ class Controls(FaultControls):
 
     def _call(self, act: Callable[[], T]) -> T:
         raise NotImplementedError
-
-    def _market(self, ticker: str) -> Market:
-        return self.running.venue.exchange.state.market(ticker)
-
-    def _now(self) -> int:
-        return self.running.venue.now_ms()
 
     # Markets
 
@@ -55,9 +50,12 @@ class Controls(FaultControls):
         fee_type: str = "quadratic",
         fee_multiplier: Amount = "1",
         mutually_exclusive: bool = False,
+        category: str = "Simulation",
+        fees_waived_s: float | None = None,
     ) -> None:
-        """List a market; times count from now, negative is past."""
+        """List a market; times count from now, negative is past. Fees may be waived for a while."""
         now_ms = self._now()
+        waived_ms = None if fees_waived_s is None else now_ms + round(fees_waived_s * 1000)
         spec = MarketSpec(
             ticker=ticker,
             title=title,
@@ -69,6 +67,8 @@ class Controls(FaultControls):
             fee_type=fee_type,
             fee_multiplier=Decimal(fee_multiplier),
             mutually_exclusive=mutually_exclusive,
+            category=category,
+            fee_waiver_until_ms=waived_ms,
         )
         self._call(lambda: self.running.venue.exchange.add_market(spec, now_ms))
 
@@ -180,78 +180,6 @@ class Controls(FaultControls):
         """Cancel all the member's resting orders, as if done elsewhere."""
         state = self.running.venue.exchange.state
         self._call(lambda: changes.cancel_all(state, MEMBER, None, self._now()))
-
-    # Pauses and the market's life
-
-    def pause_trading(self, shard: int = 0) -> None:
-        """Pause one shard: orders wait, cancels work."""
-        self._call(lambda: self._set_trading(shard, False))
-
-    def resume_trading(self, shard: int = 0) -> None:
-        """Resume one shard."""
-        self._call(lambda: self._set_trading(shard, True))
-
-    def _set_trading(self, shard: int, is_active: bool) -> None:
-        state = self.running.venue.exchange.state
-        state.shards[shard].trading_active = is_active
-        if not is_active:
-            leaving = [
-                o
-                for o in state.account(MEMBER).resting.values()
-                if o.exchange_index == shard and o.request.cancel_on_pause
-            ]
-            resting.cancel_each(state, leaving, "HaltCancel", self._now())
-
-    def pause_exchange(self) -> None:
-        """Stop everything on all shards, cancels too."""
-        self._call(lambda: self._set_exchange(False))
-
-    def resume_exchange(self) -> None:
-        """Resume all shards."""
-        self._call(lambda: self._set_exchange(True))
-
-    def _set_exchange(self, is_active: bool) -> None:
-        for index, shard in self.running.venue.exchange.state.shards.items():
-            shard.exchange_active = is_active
-            self._set_trading(index, is_active)
-
-    def deactivate(self, ticker: str) -> None:
-        """Halt one market."""
-        state = self.running.venue.exchange.state
-        self._call(lambda: lifecycle.deactivate(state, self._market(ticker), self._now()))
-
-    def activate(self, ticker: str) -> None:
-        """Resume one market; its resting orders are gone."""
-        state = self.running.venue.exchange.state
-        self._call(lambda: lifecycle.activate(state, self._market(ticker), self._now()))
-
-    def move_close(self, ticker: str, in_s: float) -> None:
-        """Announce another close time, ``in_s`` seconds from now."""
-        state, close_ms = self.running.venue.exchange.state, self._now() + round(in_s * 1000)
-        self._call(lambda: lifecycle.move_close(state, self._market(ticker), close_ms, self._now()))
-
-    def close_market(self, ticker: str) -> None:
-        """Let close_time be now, silently; the empty ticker and snapshot follow as always."""
-
-        def close() -> None:
-            self._market(ticker).close_ms = self._now()
-            self.running.venue.exchange.advance(self._now())
-
-        self._call(close)
-
-    def determine(self, ticker: str, result: str) -> None:
-        """Announce the result: yes or no."""
-        state = self.running.venue.exchange.state
-        self._call(lambda: lifecycle.determine(state, self._market(ticker), result, self._now()))
-
-    def settle(self, ticker: str) -> None:
-        """Pay out a determined market."""
-        state = self.running.venue.exchange.state
-        self._call(lambda: lifecycle.settle(state, self._market(ticker), self._now()))
-
-    def advance_engine(self) -> None:
-        """Let the clock act now, e.g. after a hand-driven clock was moved."""
-        self._call(self.running.step)
 
     # What was sent
 

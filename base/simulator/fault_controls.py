@@ -175,6 +175,10 @@ class FaultControls:
         """Reset every connection, WebSocket and HTTP."""
         self._call(self.running.wires.reset_all)
 
+    def close_connections(self, code: int = 1001) -> None:
+        """End every WebSocket with a close frame, as before maintenance."""
+        self._call(lambda: self.running.wires.close_all(code))
+
     def refuse_connections(self, status: int = 503, *, rest: bool = False) -> None:
         """Answer WebSocket upgrades with this status; with ``rest`` every request too."""
 

@@ -17,6 +17,7 @@ from base.simulator.wires import Wires
 
 TICK_S = 0.02
 STOP_CHECK_S = 0.02
+GOING_AWAY = 1001  # WebSocket close code
 
 
 class QuietServer(uvicorn.Server):
@@ -59,6 +60,7 @@ class Running:
         self._listener = listener
         self._speed = speed
         self._started_ms = venue.now_ms()
+        self._was_in_weekly_pause = False
         self._server = QuietServer(self._config())
         scenario.open(self.stage)
         venue.publish()
@@ -112,6 +114,13 @@ class Running:
     def step(self) -> None:
         """Let time act on the engine and on the play."""
         now_ms = self.venue.advance()
+        self._drop_sockets_in_the_weekly_pause()
         elapsed_s = (now_ms - self._started_ms) / 1000 * self._speed
         self._scenario.play(self.stage, elapsed_s)
         self.venue.publish()
+
+    def _drop_sockets_in_the_weekly_pause(self) -> None:
+        is_on = self.venue.exchange.state.shards[0].in_weekly_pause
+        if is_on and not self._was_in_weekly_pause and self.venue.semantics.weekly_pause_drops_sockets:
+            self.wires.close_all(GOING_AWAY)
+        self._was_in_weekly_pause = is_on

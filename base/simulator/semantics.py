@@ -30,6 +30,17 @@ class Semantics:
     cancel_all_tail_s: float = 0.0  # documented as up to 60; 0 keeps tests short
     cancel_all_tail_hits_ioc: bool = False
 
+    # Clock and calendar
+    weekly_pause: bool = False  # Thursday 03:00-05:00 New York; False lets tests and plays run then
+    weekly_pause_drops_sockets: bool = True  # "expect disconnects"; with close code 1001
+    settlement_timer_s: float | None = None  # from determined to finalized; None: by hand only
+
+    # Location attestation that has lapsed: is trading of these categories refused?
+    attestation: Literal["shown", "enforced"] = "shown"
+    attested_categories: tuple[str, ...] = ("Sports", "Elections", "Entertainment")
+    attestation_status: int = 403
+    attestation_code: str = "location_attestation_required"
+
     # Cash
     shard_transfer_s: float = 0.0  # between shards: "processed asynchronously" [spec]
 
@@ -62,3 +73,13 @@ class Semantics:
     shuffle_window_s: float = 0.001
     use_yes_price_default: bool = False
     slow_consumer_bytes: int = 8 * 1024 * 1024
+
+
+STRICT = Semantics(
+    cancel_all_tail_s=60.0,
+    weekly_pause=True,
+    settlement_timer_s=60.0,
+    attestation="enforced",
+    shard_transfer_s=1.0,
+)
+"""All that is documented, also where it makes a play wait: for a rehearsal rather than a test."""

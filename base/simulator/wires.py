@@ -35,6 +35,11 @@ class Wires:
         for transport in [*self.http.values(), *(s.transport for s in self.sockets)]:
             reset(transport)
 
+    def close_all(self, code: int) -> None:
+        """End every WebSocket with a close frame."""
+        for each in list(self.sockets):
+            each.close_with(code)
+
     def http_class(self) -> type[asyncio.Protocol]:
         """Return an HTTP protocol class that registers here."""
         return type("BoundHttp", (RestSocket,), {"wires": self})
@@ -114,6 +119,15 @@ class FeedSocket(WebSocketsSansIOProtocol):
             return
         self.conn.send_text(frame)
         self.transport.write(b"".join(self.conn.data_to_send()))
+
+    def close_with(self, code: int) -> None:
+        """Send a close frame and end the connection without waiting for the peer's."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_close(code)
+        self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
 
     @property
     def backlog_bytes(self) -> int:

@@ -13,7 +13,7 @@ from base.simulator.engine.orders import Order, OrderRequest, TimeInForce
 from base.simulator.engine.refusal import Refused, bad_order
 from base.simulator.engine.state import State
 
-CLOSED = (Status.CLOSED, Status.DETERMINED, Status.FINALIZED)
+CLOSED = (Status.CLOSED, Status.DETERMINED, Status.DISPUTED, Status.AMENDED, Status.FINALIZED)
 MAX_OPEN_ORDERS = 200_000
 
 
@@ -31,13 +31,13 @@ def check_open(state: State, market: Market, *, is_cancel: bool = False) -> None
     if market.status in CLOSED:
         semantics = state.semantics
         raise Refused(semantics.closed_market_status, semantics.closed_market_code, "market is not active")
-    if not shard.exchange_active:
+    if not shard.is_running:
         raise Refused(409, "exchange_is_paused", "exchange is paused")
     if is_cancel:
         if market.status is Status.INACTIVE and not state.semantics.cancel_while_inactive:
             raise Refused(409, "trading_is_paused", "trading is paused")
         return
-    if not shard.trading_active or market.status is not Status.ACTIVE:
+    if not shard.is_trading or market.status is not Status.ACTIVE:
         raise Refused(409, "trading_is_paused", "trading is paused")
 
 
@@ -47,6 +47,8 @@ def check_terms(state: State, market: Market, request: OrderRequest, now_ms: int
         raise Refused(400, "invalid_order_size", "invalid order size")
     if not market.grid.holds(request.price):
         raise Refused(400, "invalid_price", "invalid price", "price is not on the market's grid")
+    if market.settlement_floor is not None and request.price <= market.settlement_floor:
+        raise Refused(400, "invalid_price", "invalid price", "price must be above the settlement floor")
     is_gtc = request.time_in_force is TimeInForce.GTC
     if request.reduce_only and request.time_in_force is not TimeInForce.IOC:
         raise bad_order("reduce_only requires immediate_or_cancel")
@@ -91,7 +93,14 @@ def allowed_count(state: State, account: Account, market: Market, request: Order
 
 
 def check_cash(
-    account: Account, market: Market, request: OrderRequest, count: Decimal, *, without: str = ""
+    state: State,
+    account: Account,
+    market: Market,
+    request: OrderRequest,
+    count: Decimal,
+    now_ms: int,
+    *,
+    without: str = "",
 ) -> None:
     """Raise Refused unless the market's own shard holds the collateral and the fee."""
     if account.is_house:
@@ -101,13 +110,8 @@ def check_cash(
     closing = min(count, holding.reducible_by(request.side))
     opening = count - closing
     unit = request.price if request.side.sign > 0 else 1 - request.price
-    fee = model_fee(
-        opening,
-        request.price,
-        is_taker=True,
-        fee_type=market.spec.fee_type,
-        multiplier=market.spec.fee_multiplier,
-    )
+    fee_type, multiplier = state.fee_terms(market, now_ms)
+    fee = model_fee(opening, request.price, is_taker=True, fee_type=fee_type, multiplier=multiplier)
     cash = account.cash.get((subaccount, shard), ZERO)
     needed = opening * unit + fee
     free = account.available(subaccount, shard, without=without)

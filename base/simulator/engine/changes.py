@@ -111,7 +111,7 @@ def amend(state: State, order: Order, wish: Amendment, now_ms: int) -> None:
     changed = replace(order.request, price=wish.price, count=wanted, post_only=False, expiration_ms=None)
     admission.check_terms(state, market, changed, now_ms)
     account = state.accounts[order.account_id]
-    admission.check_cash(account, market, changed, wanted, without=order.order_id)
+    admission.check_cash(state, account, market, changed, wanted, now_ms, without=order.order_id)
     if wish.client_order_id:
         admission.repeated(state, account, wish.client_order_id)
         account.orders_by_client_id[wish.client_order_id] = order

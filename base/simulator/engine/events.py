@@ -139,6 +139,27 @@ class MarketChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventListed:
+    """The first market of an event was listed."""
+
+    event_ticker: str
+    series_ticker: str
+    title: str
+    subtitle: str
+    collateral_return_type: str
+    exchange_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFeesChanged:
+    """An event's fees differ from its series' from now on; None: they no longer do."""
+
+    event_ticker: str
+    fee_type: str | None
+    multiplier: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupChanged:
     """An order group's event; ``limit`` in contracts where the wire carries it."""
 
@@ -160,5 +181,7 @@ Event = (
     | CashChanged
     | Settled
     | MarketChanged
+    | EventListed
+    | EventFeesChanged
     | GroupChanged
 )

@@ -10,9 +10,9 @@ from __future__ import annotations
 from copy import copy
 from decimal import Decimal
 
-from base.simulator.engine import resting, transfers
+from base.simulator.engine import pauses, resting, transfers
 from base.simulator.engine.accounts import Account, Holding
-from base.simulator.engine.events import BookCleared, MarketChanged, Settled
+from base.simulator.engine.events import BookCleared, EventFeesChanged, EventListed, MarketChanged, Settled
 from base.simulator.engine.grid import Grid
 from base.simulator.engine.market import Market, MarketSpec, Status
 from base.simulator.engine.matching import MARKET_ID
@@ -34,13 +34,39 @@ def add_market(state: State, spec: MarketSpec, now_ms: int) -> Market:
         updated_ms=now_ms,
     )
     market.shown = market.top()
+    if not any(other.spec.event == spec.event for other in state.markets.values()):
+        _list_event(state, spec)
     state.markets[spec.ticker] = market
     _report(state, market, "created", now_ms, close_ms=spec.close_ms, grid=spec.grid)
     return market
 
 
+def _list_event(state: State, spec: MarketSpec) -> None:
+    state.outbox.append(
+        EventListed(
+            event_ticker=spec.event,
+            series_ticker=spec.series,
+            title=spec.title,
+            subtitle=spec.yes_sub_title,
+            collateral_return_type="MECNET" if spec.mutually_exclusive else "",
+            exchange_index=spec.exchange_index,
+        )
+    )
+
+
+def set_event_fees(state: State, event_ticker: str, fee_type: str | None, multiplier: Decimal | None) -> None:
+    """Override the fees of an event's markets at once; None for both gives the series' fees back."""
+    if fee_type is None or multiplier is None:
+        state.fee_overrides.pop(event_ticker, None)
+        fee_type = multiplier = None
+    else:
+        state.fee_overrides[event_ticker] = (fee_type, multiplier)
+    state.outbox.append(EventFeesChanged(event_ticker=event_ticker, fee_type=fee_type, multiplier=multiplier))
+
+
 def advance(state: State, now_ms: int) -> None:
-    """Do what time alone does: open, close, clear closed books, end expired orders."""
+    """Do what time alone does: pause, open, close, clear closed books, settle, end expired orders."""
+    pauses.advance(state, now_ms)
     for market in state.markets.values():
         if market.status is Status.INITIALIZED and market.spec.open_ms <= now_ms:
             market.status = Status.ACTIVE
@@ -49,10 +75,19 @@ def advance(state: State, now_ms: int) -> None:
         clear_ms = market.close_ms + round(state.semantics.close_clear_s * 1000)
         if market.status is Status.CLOSED and not market.is_cleared and clear_ms <= now_ms:
             clear(state, market, now_ms)
+        _settle_if_due(state, market, now_ms)
     transfers.arrive(state, now_ms)
     if state.expiring:
         due = [state.orders[i] for i in state.expiring if (state.orders[i].expiration_ms or 0) <= now_ms]
         resting.cancel_each(state, sorted(due, key=lambda o: o.number), "ExpiryCancel", now_ms)
+
+
+def _settle_if_due(state: State, market: Market, now_ms: int) -> None:
+    timer_s = state.semantics.settlement_timer_s
+    if timer_s is None or market.determined_ms is None or market.status is Status.FINALIZED:
+        return
+    if market.status is not Status.DISPUTED and now_ms >= market.determined_ms + round(timer_s * 1000):
+        settle(state, market, now_ms)
 
 
 def clear(state: State, market: Market, now_ms: int) -> None:
@@ -100,16 +135,32 @@ def determine(state: State, market: Market, result: str, now_ms: int, value: Dec
     """Announce the result (yes, no, scalar); ``value`` is what one YES pays, in dollars."""
     if not market.is_cleared:
         clear(state, market, now_ms)
-    market.status = Status.DETERMINED
-    market.result = result
+    # A second word on the matter amends the first.
+    market.status = Status.DETERMINED if market.determined_ms is None else Status.AMENDED
+    market.result, market.determined_ms = result, now_ms
     market.close_ms = min(market.close_ms, now_ms)
     market.settlement_value = value if value is not None else (ONE if result == "yes" else ZERO)
     _report(state, market, "determined", now_ms, result=result, settlement_value=market.settlement_value)
 
 
+def dispute(state: State, market: Market, now_ms: int) -> None:
+    """Stop the settlement timer of a determined market until it is determined again."""
+    if market.status not in (Status.DETERMINED, Status.AMENDED):
+        raise ValueError(f"{market.ticker} is not determined")
+    market.status = Status.DISPUTED
+    market.updated_ms = now_ms
+
+
+def set_settlement_floor(state: State, market: Market, floor: Decimal, now_ms: int) -> None:
+    """Fix the least that one YES will pay; resting orders at or below it are cancelled."""
+    market.settlement_floor, market.updated_ms = floor, now_ms
+    below = [order for order in market.book if order.price <= floor]
+    resting.cancel_each(state, below, "SettlementBoundsCancel", now_ms)
+
+
 def settle(state: State, market: Market, now_ms: int) -> None:
     """Pay out a determined market."""
-    if market.status is not Status.DETERMINED or market.settlement_value is None:
+    if market.status not in (Status.DETERMINED, Status.AMENDED) or market.settlement_value is None:
         raise ValueError(f"{market.ticker} is not determined")
     market.status = Status.FINALIZED
     market.settled_ms = now_ms

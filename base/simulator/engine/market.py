@@ -20,6 +20,8 @@ class Status(StrEnum):
     INACTIVE = "inactive"
     CLOSED = "closed"
     DETERMINED = "determined"
+    DISPUTED = "disputed"
+    AMENDED = "amended"
     FINALIZED = "finalized"
 
 
@@ -38,6 +40,8 @@ class MarketSpec:
     grid: Grid = GRIDS["linear_cent"]
     fee_type: str = "quadratic"
     fee_multiplier: Decimal = Decimal(1)
+    fee_waiver_until_ms: int | None = None
+    category: str = "Simulation"
     can_close_early: bool = True
     mutually_exclusive: bool = False
     rules: str = "Resolves on the embedded exchange only."
@@ -89,7 +93,9 @@ class Market:
     open_interest: Decimal = ZERO
     result: str = ""
     settlement_value: Decimal | None = None
+    determined_ms: int | None = None
     settled_ms: int | None = None
+    settlement_floor: Decimal | None = None  # the least that one YES will pay; orders lie above it
     is_cleared: bool = False
     shown: Top | None = None  # the last ticker sent
 

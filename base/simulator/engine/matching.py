@@ -131,14 +131,8 @@ def _apply(state: State, market: Market, order: Order, done: Execution, *, is_ta
 def _take_fee(
     state: State, market: Market, order: Order, done: Execution, gross: Decimal, is_taker: bool
 ) -> Decimal:
-    spec = market.spec
-    fee = model_fee(
-        done.count,
-        done.price,
-        is_taker=is_taker,
-        fee_type=spec.fee_type,
-        multiplier=spec.fee_multiplier,
-    )
+    fee_type, multiplier = state.fee_terms(market, done.now_ms)
+    fee = model_fee(done.count, done.price, is_taker=is_taker, fee_type=fee_type, multiplier=multiplier)
     net, order.fee_kept = charge(gross, fee, order.fee_kept)
     state.fees_collected += net
     return net

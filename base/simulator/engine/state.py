@@ -39,6 +39,18 @@ class Shard:
     description: str
     exchange_active: bool = True
     trading_active: bool = True
+    in_weekly_pause: bool = False
+    in_maintenance: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether anything goes, cancels included."""
+        return self.exchange_active and not self.in_maintenance
+
+    @property
+    def is_trading(self) -> bool:
+        """Say whether orders are taken."""
+        return self.is_running and self.trading_active and not self.in_weekly_pause
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +77,8 @@ class State:
     orders: dict[str, Order] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
+    maintenance: list[tuple[int, int]] = field(default_factory=list)  # planned: (start, end), Unix ms
+    fee_overrides: dict[str, tuple[str, Decimal]] = field(default_factory=dict)  # by event
     expiring: set[str] = field(default_factory=set)  # ids of resting orders with an end
     fees_collected: Decimal = ZERO
     issued: int = 0
@@ -88,6 +102,13 @@ class State:
         if market is None:
             raise Refused(404, "market_not_found", "market not found")
         return market
+
+    def fee_terms(self, market: Market, now_ms: int) -> tuple[str, Decimal]:
+        """Return (fee type, multiplier): the event's override, else the series'; 0 while waived."""
+        spec = market.spec
+        kind, multiplier = self.fee_overrides.get(spec.event, (spec.fee_type, spec.fee_multiplier))
+        is_waived = spec.fee_waiver_until_ms is not None and now_ms < spec.fee_waiver_until_ms
+        return kind, ZERO if is_waived else multiplier
 
     def account(self, account_id: str) -> Account:
         """Return an account; it is opened on first use."""

@@ -27,7 +27,7 @@ def submit(state: State, account_id: str, request: OrderRequest, now_ms: int) ->
         return first
     admission.check_group(state, account, request)
     count = admission.allowed_count(state, account, market, request)
-    admission.check_cash(account, market, request, count)
+    admission.check_cash(state, account, market, request, count, now_ms)
     order = enter(state, account, market, request, now_ms)
     if is_stillborn or _is_dropped_by_tail(state, account, request, now_ms):
         _finish(state, market, order, "HaltCancel", now_ms)

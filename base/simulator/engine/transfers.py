@@ -109,7 +109,7 @@ def _check(
             raise Refused(400, "invalid_parameters", "invalid parameters", "exchange_index")
         if not exists(state, account_id, place.subaccount):
             raise Refused(400, "invalid_parameters", "invalid parameters", "subaccount")
-        if not state.shards[place.exchange_index].exchange_active:
+        if not state.shards[place.exchange_index].is_running:
             raise Refused(409, "exchange_is_paused", "exchange is paused")
     if client_transfer_id and any(
         t.client_transfer_id == client_transfer_id and t.account_id == account_id for t in state.transfers

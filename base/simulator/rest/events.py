@@ -41,7 +41,7 @@ def list_events(venue: Venue, call: Call) -> Answer:
 
     found = [group for name, group in _families(venue, by_series=False).items() if is_shown(name, group)]
     shown, cursor = page(call, found, lambda group: group[0].number, highest_limit=MAX_EVENTS)
-    return ok({"events": [event_json(group, nested=nested) for group in shown], "cursor": cursor})
+    return ok({"events": [event_json(venue, group, nested=nested) for group in shown], "cursor": cursor})
 
 
 def get_event(venue: Venue, call: Call) -> Answer:
@@ -51,7 +51,7 @@ def get_event(venue: Venue, call: Call) -> Answer:
         raise not_found("event not found")
     nested = bool(call.flag("with_nested_markets"))
     listed = [] if nested else [market_json(m) for m in markets]
-    return ok({"event": event_json(markets, nested=nested), "markets": listed})
+    return ok({"event": event_json(venue, markets, nested=nested), "markets": listed})
 
 
 def get_event_metadata(venue: Venue, call: Call) -> Answer:
@@ -67,8 +67,8 @@ def _series_json(ticker: str, markets: list[Market]) -> Json:
         "ticker": ticker,
         "frequency": "custom",
         "title": spec.title,
-        "category": "Simulation",
-        "categories": ["Simulation"],
+        "category": spec.category,
+        "categories": [spec.category],
         "tags": [],
         "settlement_sources": [],
         "contract_url": "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base.simulator.clock import rfc3339
+from base.simulator.engine.pauses import next_resume_ms
 from base.simulator.engine.state import Shard
 from base.simulator.rate_limits import Bucket
 from base.simulator.rest.call import Answer, Call, ok
@@ -27,21 +28,30 @@ def get_status(venue: Venue, call: Call) -> Answer:
     first = shards[0]
     return ok(
         {
-            "exchange_active": first.exchange_active,
-            "trading_active": first.trading_active,
-            "intra_exchange_transfers_active": first.exchange_active,
-            "exchange_estimated_resume_time": None,
+            "exchange_active": first.is_running,
+            "trading_active": first.is_trading,
+            "intra_exchange_transfers_active": first.is_running,
+            "exchange_estimated_resume_time": _resume_time(venue, call.now_ms),
             "exchange_index_statuses": listed,
         }
     )
 
 
+def _resume_time(venue: Venue, now_ms: int) -> str | None:
+    """Return when a pause that the clock decides will end; None when there is none."""
+    state = venue.exchange.state
+    ends = [end for start, end in state.maintenance if start <= now_ms < end]
+    if state.shards[0].in_weekly_pause:
+        ends.append(next_resume_ms(now_ms))
+    return rfc3339(max(ends)) if ends else None
+
+
 def _shard_json(shard: Shard) -> Json:
     return {
         "description": shard.description,
-        "exchange_active": shard.exchange_active,
-        "trading_active": shard.trading_active,
-        "intra_exchange_transfers_active": shard.exchange_active,
+        "exchange_active": shard.is_running,
+        "trading_active": shard.is_trading,
+        "intra_exchange_transfers_active": shard.is_running,
     }
 
 
@@ -55,7 +65,12 @@ def get_schedule(venue: Venue, call: Call) -> Answer:
     year_ms = 365 * 86_400_000
     hours["start_time"] = rfc3339(call.now_ms - year_ms)
     hours["end_time"] = rfc3339(call.now_ms + year_ms)
-    return ok({"schedule": {"standard_hours": [hours], "maintenance_windows": []}})
+    windows = [
+        {"start_datetime": rfc3339(start), "end_datetime": rfc3339(end)}
+        for start, end in venue.exchange.state.maintenance
+        if end > call.now_ms
+    ]
+    return ok({"schedule": {"standard_hours": [hours], "maintenance_windows": windows}})
 
 
 def get_user_data_timestamp(venue: Venue, call: Call) -> Answer:

@@ -15,7 +15,7 @@ STATUS_FILTER: dict[str, tuple[Status, ...]] = {
     "unopened": (Status.INITIALIZED,),
     "open": (Status.ACTIVE,),
     "paused": (Status.INACTIVE,),
-    "closed": (Status.CLOSED, Status.DETERMINED),
+    "closed": (Status.CLOSED, Status.DETERMINED, Status.DISPUTED, Status.AMENDED),
     "settled": (Status.FINALIZED,),
 }
 MAX_BOOKS = 100
@@ -103,9 +103,10 @@ def list_trades(venue: Venue, call: Call) -> Answer:
     return ok({"trades": [trade_json(t) for t in shown], "cursor": cursor})
 
 
-def event_json(markets: list[Market], *, nested: bool) -> Json:
+def event_json(venue: Venue, markets: list[Market], *, nested: bool) -> Json:
     """Return EventData of the markets that share one event."""
     spec = markets[0].spec
+    override = venue.exchange.state.fee_overrides.get(spec.event)
     body: Json = {
         "event_ticker": spec.event,
         "series_ticker": spec.series,
@@ -113,11 +114,11 @@ def event_json(markets: list[Market], *, nested: bool) -> Json:
         "sub_title": spec.yes_sub_title,
         "collateral_return_type": "MECNET" if spec.mutually_exclusive else "",
         "mutually_exclusive": spec.mutually_exclusive,
-        "category": "Simulation",
+        "category": spec.category,
         "settlement_sources": [],
         "last_updated_ts": rfc3339(max(m.updated_ms for m in markets)),
-        "fee_type_override": None,
-        "fee_multiplier_override": None,
+        "fee_type_override": None if override is None else override[0],
+        "fee_multiplier_override": None if override is None else float(override[1]),  # a JSON number
         "exchange_index": spec.exchange_index,
     }
     if nested:

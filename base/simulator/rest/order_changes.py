@@ -68,6 +68,7 @@ def amend(venue: Venue, call: Call) -> Answer:
     """POST /portfolio/events/orders/{order_id}/amend."""
     body = call.decode(AmendOrder)
     order = _find(venue, call, call.params["order_id"], body.exchange_index, body.ticker)
+    orders.check_attestation(venue, call, order.request.ticker)
     before = order.filled
     changes.amend(venue.exchange.state, order, _amendment(body, order), call.now_ms)
     reply: Json = {
@@ -141,7 +142,9 @@ def _create_item(venue: Venue, call: Call, item: dict[str, Any]) -> Json:
     client_order_id = item.get("client_order_id")
     try:
         body = msgspec.convert(item, CreateOrder)
-        order = venue.exchange.submit(call.account_id, orders.to_request(call, body), call.now_ms)
+        request = orders.to_request(call, body)
+        orders.check_attestation(venue, call, request.ticker)
+        order = venue.exchange.submit(call.account_id, request, call.now_ms)
         return created_json(venue, order, call.now_ms)
     except Refused as refusal:
         error = {"code": refusal.code, "message": refusal.message, "details": refusal.details}

@@ -43,6 +43,7 @@ class CreateOrder(msgspec.Struct):
 def create(venue: Venue, call: Call) -> Answer:
     """POST /portfolio/events/orders."""
     request = to_request(call, call.decode(CreateOrder))
+    check_attestation(venue, call, request.ticker)
     order = venue.exchange.submit(call.account_id, request, call.now_ms)
     return Answer(201, created_json(venue, order, call.now_ms))
 
@@ -72,6 +73,18 @@ def to_request(call: Call, body: CreateOrder) -> OrderRequest:
         order_group_id=body.order_group_id or None,
         exchange_index=body.exchange_index,
     )
+
+
+def check_attestation(venue: Venue, call: Call, ticker: str) -> None:
+    """Raise Refused where the key's location attestation has lapsed and the category needs one."""
+    semantics, until_s = venue.semantics, venue.region_expiration_s
+    market = venue.exchange.state.markets.get(ticker)
+    has_lapsed = until_s is not None and call.now_ms >= until_s * 1000
+    if semantics.attestation == "shown" or market is None or not has_lapsed:
+        return
+    if market.spec.category in semantics.attested_categories:
+        code, status = semantics.attestation_code, semantics.attestation_status
+        raise Refused(status, code, "location attestation has expired")
 
 
 def check_client_id(client_order_id: str | None) -> None:

@@ -46,7 +46,6 @@ def _terms(market: Market) -> Json:
         "rules_secondary": "",
         "price_level_structure": market.grid.label,
         "price_ranges": ranges_json(market.grid),
-        "settlement_bounds_type": "default",
         "settlement_timer_seconds": SETTLEMENT_TIMER_S,
         "notional_value_dollars": "1.0000",
         "exchange_index": spec.exchange_index,
@@ -55,8 +54,9 @@ def _terms(market: Market) -> Json:
 
 
 def _times(market: Market) -> Json:
-    close = rfc3339(market.close_ms)
-    return {
+    close, waived_ms = rfc3339(market.close_ms), market.spec.fee_waiver_until_ms
+    waiver: Json = {} if waived_ms is None else {"fee_waiver_expiration_time": rfc3339(waived_ms)}
+    return waiver | {
         "created_time": rfc3339(market.created_ms),
         "updated_time": rfc3339(market.updated_ms),
         "open_time": rfc3339(market.spec.open_ms),
@@ -90,6 +90,10 @@ def _prices(market: Market) -> Json:
 
 def _outcome(market: Market) -> Json:
     body: Json = {"result": market.result, "expiration_value": market.result}
+    floor = market.settlement_floor
+    body["settlement_bounds_type"] = "default" if floor is None else "floor"
+    if floor is not None:
+        body["settlement_floor_dollars"] = dollars(floor)
     if market.settlement_value is not None:
         body["settlement_value_dollars"] = dollars(market.settlement_value)
     if market.settled_ms is not None:

@@ -15,15 +15,13 @@ from base.simulator.engine.events import (
     BookChanged,
     Filled,
     GroupChanged,
-    MarketChanged,
     TopChanged,
     Traded,
 )
-from base.simulator.engine.grid import Grid
 from base.simulator.engine.market import Market
 from base.simulator.engine.money import ONE, ZERO, contracts, dollars, dollars6
 from base.simulator.engine.orders import Order, Side
-from base.simulator.rest.shapes import Json, direction, ranges_json
+from base.simulator.rest.shapes import Json, direction
 from base.simulator.venue import USER_ID
 
 encode = msgspec.json.Encoder().encode
@@ -223,47 +221,6 @@ def _order_options(order: Order) -> Json:
         body["expiration_time"] = rfc3339(order.expiration_ms)
         body["expiration_ts_ms"] = order.expiration_ms
     return body
-
-
-def lifecycle_msg(market: Market, event: MarketChanged) -> bytes:
-    """Encode a ``market_lifecycle_v2``. All ``*_ts`` are whole seconds."""
-    body: Json = {
-        "market_ticker": event.ticker,
-        "event_type": event.kind,
-        "exchange_index": market.exchange_index,
-    }
-    if event.kind == "created":
-        body |= {"open_ts": market.spec.open_ms // 1000, "additional_metadata": _metadata(market)}
-    if event.kind in ("activated", "deactivated"):
-        body["is_deactivated"] = event.kind == "deactivated"
-    if event.close_ms is not None:
-        body["close_ts"] = event.close_ms // 1000
-    if event.kind == "determined" and event.settlement_value is not None:
-        body["determination_ts"] = event.now_ms // 1000
-        body["result"] = event.result
-        body["settlement_value"] = dollars(event.settlement_value)
-    if event.kind == "settled":
-        body["settled_ts"] = event.now_ms // 1000
-    return encode(body | (_grid(event.grid) if event.grid else {}))
-
-
-def _metadata(market: Market) -> Json:
-    spec = market.spec
-    return {
-        "name": spec.title,
-        "title": spec.title,
-        "yes_sub_title": spec.yes_sub_title,
-        "no_sub_title": spec.no_sub_title,
-        "rules_primary": spec.rules,
-        "rules_secondary": "",
-        "can_close_early": spec.can_close_early,
-        "event_ticker": spec.event,
-        "expected_expiration_ts": spec.close_ms // 1000,
-    }
-
-
-def _grid(grid: Grid) -> Json:
-    return {"price_level_structure": grid.label, "price_ranges": ranges_json(grid)}
 
 
 def group_msg(event: GroupChanged) -> bytes:

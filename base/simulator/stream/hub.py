@@ -8,6 +8,8 @@ from base.simulator.engine.events import (
     BookChanged,
     BookCleared,
     Event,
+    EventFeesChanged,
+    EventListed,
     Filled,
     GroupChanged,
     HoldingChanged,
@@ -16,7 +18,7 @@ from base.simulator.engine.events import (
     TopChanged,
     Traded,
 )
-from base.simulator.stream import frames
+from base.simulator.stream import frames, lifecycle_frames
 from base.simulator.stream.session import Session
 from base.simulator.stream.subscription import Subscription
 from base.simulator.venue import Venue
@@ -48,11 +50,15 @@ class Hub:
                 self._publish_cleared(event)
             case MarketChanged():
                 market = self._venue.exchange.state.markets[event.ticker]
-                msg = frames.lifecycle_msg(market, event)
-                channel = "market_lifecycle_v2"
-                if event.ticker.startswith("KXMVE"):
-                    channel = "multivariate_market_lifecycle"
+                msg = lifecycle_frames.lifecycle_msg(market, event)
+                channel = _lifecycle(event.ticker)
                 self._to_all(channel, channel, None, msg)
+            case EventListed():
+                msg = lifecycle_frames.event_msg(event)
+                self._to_all(_lifecycle(event.event_ticker), "event_lifecycle", None, msg)
+            case EventFeesChanged():
+                msg = lifecycle_frames.event_fees_msg(event)
+                self._to_all("market_lifecycle_v2", "event_fee_update", None, msg)
             case Filled() | OrderChanged() | HoldingChanged() | GroupChanged():
                 self._publish_private(event)
 
@@ -90,6 +96,11 @@ class Hub:
             is_own = session.key.account_id == event.account_id
             if is_own and session.key.subaccount in (None, subaccount):
                 session.push(subscription, kind, msg)
+
+
+def _lifecycle(ticker: str) -> str:
+    """Return the lifecycle channel: combos have their own."""
+    return "multivariate_market_lifecycle" if ticker.startswith("KXMVE") else "market_lifecycle_v2"
 
 
 def _private(
