@@ -56,6 +56,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+config_commands = typer.Typer(help="The settings: what holds, and what there is.", rich_markup_mode=None)
+app.add_typer(config_commands, name="config")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; errors are one sentence on stderr."""
@@ -231,3 +234,26 @@ def replay(
     from base.app.replay import run_replay
 
     return run_replay(capture, list(held), list(rules or ()), sys.stdout, sys.stderr)
+
+
+@config_commands.command("show")
+def config_show(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Every setting that holds, with where its value came from; secrets are left out."""
+    from base.app.show_settings import show_settings
+
+    return show_settings(_common(context, config, overrides, log_level), as_json=as_json)
+
+
+@config_commands.command("reference")
+def config_reference() -> int:
+    """Every setting there is, as Markdown tables."""
+    from base.app.settings_reference import reference
+
+    print(reference())
+    return DONE

@@ -24,12 +24,19 @@ class ExchangeConfig(Section):
     """Which exchange, and whose account."""
 
     environment: Environment = "simulated"
+    """Which exchange; `simulated` is the embedded one and needs no account."""
     allow_production: Annotated[bool, Field(validate_default=True)] = False
+    """The second switch: production trades real money and needs true here."""
     rest_url: str = ""
+    """`custom` only, e.g. `http://127.0.0.1:8080/trade-api/v2`; without TLS on loopback only."""
     websocket_url: str = ""
+    """`custom` only, e.g. `ws://127.0.0.1:8080/trade-api/ws/v2`."""
     key_id: str = ""
+    """The API key, or the environment variable `KALSHI_API_KEY_ID`."""
     private_key_path: str = ""
+    """Its private key, mode 0600; or `KALSHI_PRIVATE_KEY_PATH`, or `KALSHI_PRIVATE_KEY` with the text."""
     subaccounts: Annotated[tuple[Annotated[int, Field(ge=0, le=63)], ...], Field(min_length=1)] = (0,)
+    """Numbers 0 to 63 of the sub-accounts guarded; positions elsewhere ring an alarm."""
 
     @field_validator("allow_production")
     @classmethod
@@ -81,41 +88,57 @@ class StrategyConfig(Section):
     """The user's own loop."""
 
     class_name: Annotated[str | None, Field(alias="class")] = None
+    """`package.module:Class`; null is the demo strategy in `simulated`, none elsewhere."""
     interval_s: Interval = 30.0
+    """From one round of the strategy to the next."""
 
 
 class SimulatorConfig(Section):
     """What the embedded exchange plays in ``environment: simulated``."""
 
     scenario: Annotated[str, Field(min_length=1)] = "demo"
+    """demo, calm, wick, crash, close, sol, or a capture file."""
     seed: Annotated[int, Field(ge=0)] = 0
-    speed: Speed | None = None  # a factor on scenario time; None: real time
+    """The same seed plays the same market."""
+    speed: Speed | None = None
+    """On the scenario's time; null is real time."""
 
 
 class PathsConfig(Section):
     """Where files go, from the folder the program is started in."""
 
     data: Annotated[str, Field(min_length=1)] = "data"
+    """The journal stands under `{data}/{environment}-{hash of the key id}/`."""
     logs: Annotated[str, Field(min_length=1)] = "logs"
+    """Where `stop_loss.log` is written."""
 
 
 class AlertsConfig(Section):
     """Who is told besides the screen."""
 
     urls: tuple[str, ...] = ()
+    """Alert channels."""
     heartbeat_url: str = ""
+    """Asked regularly while all is well."""
 
 
 class Config(Section):
     """Every setting, checked. Prices in dollars per contract of the side held, times in seconds."""
 
     exchange: ExchangeConfig = ExchangeConfig()
+    """Which exchange, and whose account."""
     execution: Literal["paper", "live"] | None = None
+    """Exits are sent, or filled on paper; null is live in `simulated`, paper elsewhere."""
     stops: StopsConfig = StopsConfig()
+    """When positions are sold."""
     strategy: StrategyConfig = StrategyConfig()
+    """The user's own loop."""
     simulator: SimulatorConfig = SimulatorConfig()
+    """What the embedded exchange plays in `environment: simulated`."""
     paths: PathsConfig = PathsConfig()
+    """Folders, seen from where the program is started."""
     alerts: AlertsConfig = AlertsConfig()
+    """Who is told besides the screen."""
 
     @property
     def is_simulated(self) -> bool:
@@ -134,13 +157,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: The file is missing, or every mistake in it, each with its path.
     """
+    return check_config(read_yaml(read_text(path), path.name), overrides)
+
+
+def read_text(path: Path) -> str:
+    """Read the file of settings.
+
+    Raises:
+        ConfigError: There is none, or it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(str(path), "this file does not exist: name one with --config") from None
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigError(str(path), f"cannot be read: {e}") from None
-    return check_config(read_yaml(text, path.name), overrides)
 
 
 def check_config(document: Document, overrides: Sequence[str] = ()) -> Config:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
 
@@ -68,16 +69,29 @@ def _seconds(low: str, high: str) -> Callable[[object], float]:
     return check
 
 
-Price = Annotated[Decimal, BeforeValidator(_price)]
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How the reference calls a setting's type and unit."""
+
+    type: str
+    unit: str
+
+
+_DOLLARS = "dollars per contract"
+Price = Annotated[Decimal, BeforeValidator(_price), Unit("price", _DOLLARS)]
 """Dollars per contract, 0 and 1 excluded, at most four decimals."""
 
-Slippage = Annotated[Decimal, BeforeValidator(_between("0", "1", "dollars per contract"))]
-Percent = Annotated[Decimal, BeforeValidator(_between("0", "100", "percent"))]
-Gain = Annotated[Decimal, BeforeValidator(_between("0", "10000", "percent"))]
-Cents = Annotated[Decimal, BeforeValidator(_between("0", "100", "cents"))]
-Contracts = Annotated[Decimal, BeforeValidator(_between("0", "1000000000", "contracts"))]
-Speed = Annotated[Decimal, BeforeValidator(_between("0", "1000", "a factor"))]
+Slippage = Annotated[
+    Decimal, BeforeValidator(_between("0", "1", "dollars per contract")), Unit("number", _DOLLARS)
+]
+Percent = Annotated[Decimal, BeforeValidator(_between("0", "100", "percent")), Unit("number", "percent")]
+Gain = Annotated[Decimal, BeforeValidator(_between("0", "10000", "percent")), Unit("number", "percent")]
+Cents = Annotated[Decimal, BeforeValidator(_between("0", "100", "cents")), Unit("number", "cents")]
+Contracts = Annotated[
+    Decimal, BeforeValidator(_between("0", "1000000000", "contracts")), Unit("number", "contracts")
+]
+Speed = Annotated[Decimal, BeforeValidator(_between("0", "1000", "a factor")), Unit("number", "factor")]
 
-Dwell = Annotated[float, BeforeValidator(_seconds("0", "3600"))]
-Interval = Annotated[float, BeforeValidator(_seconds("0.1", "86400"))]
-Cooldown = Annotated[float, BeforeValidator(_seconds("0", "86400"))]
+Dwell = Annotated[float, BeforeValidator(_seconds("0", "3600")), Unit("0 to 3600", "seconds")]
+Interval = Annotated[float, BeforeValidator(_seconds("0.1", "86400")), Unit("0.1 to 86400", "seconds")]
+Cooldown = Annotated[float, BeforeValidator(_seconds("0", "86400")), Unit("0 to 86400", "seconds")]

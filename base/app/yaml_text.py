@@ -8,8 +8,8 @@ exact ``Decimal``, and every trap is a mistake with the path of the setting and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import yaml
@@ -43,10 +43,14 @@ class ConfigMistakes(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What was read, and every trap found on the way: where one stood the tree holds ``None``."""
+    """What was read, and every trap found on the way: where one stood the tree holds ``None``.
+
+    ``lines`` says on which line, from 1, each path stands.
+    """
 
     tree: Tree
     mistakes: tuple[Mistake, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_yaml(text: str, where: str, path: str = "") -> Document:
@@ -68,7 +72,7 @@ def read_yaml(text: str, where: str, path: str = "") -> Document:
         raise ConfigMistakes([(place, f"this is not YAML: {what}")]) from None
     except RecursionError:
         raise ConfigMistakes([(where, "this is nested too deeply")]) from None
-    return Document(tree, tuple(reader.mistakes))
+    return Document(tree, tuple(reader.mistakes), reader.lines)
 
 
 class _Reader:
@@ -76,6 +80,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
+        self.lines: dict[str, int] = {}
         self._seen: set[int] = set()
 
     def read(self, node: yaml.Node, path: str) -> Tree:
@@ -83,6 +88,7 @@ class _Reader:
             self._refuse(node, path, "anchors and aliases (& and *) are not read here: write it out")
             return None
         self._seen.add(id(node))
+        self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
@@ -106,6 +112,7 @@ class _Reader:
             key = key_node.value
             if key in result:
                 self._refuse(key_node, join(path, key), "this stands twice: remove one of the two")
+            self.lines.setdefault(join(path, key), key_node.start_mark.line + 1)
             result[key] = self.read(value_node, join(path, key))
         return result
 
