@@ -139,12 +139,11 @@ class FeedSession:
         if market is None or frame.sid != self._ticker_sid:
             self._came_early(frame, at_s, lag, self._ticker_sid)
             return
-        market.alive_s = at_s
         market.ticker_frames += 1
         if market.is_held and market.quotes_by_book(at_s):
-            self._cache.alive(frame.ticker, at_s, lag)
-            self._compare(market, frame, at_s)
+            self._compare(market, frame, at_s, lag)
         else:
+            market.alive_s = at_s
             self._board.show_ticker(market, frame, at_s, lag)
 
     def _on_delta(self, frame: BookDelta, at_s: float, lag: Lag | None) -> None:
@@ -167,13 +166,21 @@ class FeedSession:
         else:
             self._stats.unwanted += 1
 
-    def _compare(self, market: MarketFeed, frame: Ticker, at_s: float) -> None:
-        """Cross-check: the two channels are not in lockstep, but they don't differ for long."""
+    def _compare(self, market: MarketFeed, frame: Ticker, at_s: float, lag: Lag | None) -> None:
+        """Cross-check: the two channels are not in lockstep, but they don't differ for long.
+
+        A ticker that shows the book's own top confirms it; any other says nothing for the book.
+        """
         if market.book is None or not market.is_trusted:
+            self._cache.heard(at_s, lag)
             return
         if market.book.has_top(frame.bid, frame.ask):
             market.differs_s = None
-        elif market.differs_s is None:
+            market.alive_s = at_s
+            self._cache.alive(frame.ticker, at_s, lag)
+            return
+        self._cache.heard(at_s, lag)
+        if market.differs_s is None:
             market.differs_s = at_s
         elif at_s - market.differs_s > DIFFERS_S:
             self._stats.ticker_disagreements += 1

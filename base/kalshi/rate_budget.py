@@ -72,6 +72,12 @@ class Bucket:
         self._at_s = now_s
 
 
+def _template(path: str) -> str:
+    """Return a path without the API's root and without the names of its variable parts."""
+    parts = path.removeprefix("/trade-api/v2").split("/")
+    return "/".join("{}" if part.startswith(("{", ":")) else part for part in parts)
+
+
 class RateBudget:
     """All buckets of one account. ``_lock`` (rate limit) guards them and is never held while waiting."""
 
@@ -85,13 +91,15 @@ class RateBudget:
 
     def set_costs(self, default_cost: float, costs: Mapping[tuple[str, str], float]) -> None:
         """Take over what ``GET /account/endpoint_costs`` says, keyed by method and path template."""
+        told = {(method.upper(), _template(path)): cost for (method, path), cost in costs.items()}
         with self._lock:
-            self._default_cost, self._costs = default_cost, dict(costs)
+            self._default_cost, self._costs = default_cost, told
 
-    def cost(self, method: str, path: str) -> float:
-        """Tokens of one call; ``path`` without the API's root."""
+    def cost(self, method: str, path: str, usually: float | None = None) -> float:
+        """Tokens of one call; ``usually`` is what it costs where the exchange hasn't said."""
+        key = (method, _template(path))
         with self._lock:
-            return self._costs.get((method, path), self._default_cost)
+            return self._costs.get(key, self._default_cost if usually is None else usually)
 
     def set_limits(self, read: BucketLimit, write: BucketLimit) -> None:
         """Take over what ``GET /account/limits`` says."""

@@ -7,6 +7,7 @@ See: docs.kalshi.com/openapi.yaml 3.34.0.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import TypeVar
@@ -14,7 +15,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from base.clock import Clock
-from base.errors import OutcomeUnknown, TransportError, WireError
+from base.errors import MonitorError, OutcomeUnknown, TransportError, WireError
 from base.feed.clock_offset import ClockOffset
 from base.kalshi import order_writes
 from base.kalshi.account_terms import AccountLimits, KeyTerms
@@ -22,19 +23,17 @@ from base.kalshi.auth import Signer
 from base.kalshi.pages import Paged, each_page, in_batches
 from base.kalshi.rate_budget import CHEAP_COST, BucketLimit, Kind, RateBudget
 from base.kalshi.rest_calls import RestCalls
+from base.kalshi.rest_markets import BooksBody, MarketRow, MarketsPage, StatusBody
 from base.kalshi.rest_messages import (
     AsOf,
     BalanceBody,
-    BooksBody,
+    CostsBody,
     FillsPage,
     KeysBody,
     LimitsBody,
-    MarketRow,
-    MarketsPage,
     OneOrder,
     OrdersPage,
     PositionsPage,
-    StatusBody,
     read,
     unix_ms,
 )
@@ -117,7 +116,8 @@ class KalshiRest:
     def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:
         """``DELETE /portfolio/events/orders/{id}``. A 404 says little: read the order list."""
         query: Query = {"market_ticker": ticker, "exchange_index": exchange_index, "subaccount": subaccount}
-        answer = self._write("DELETE", _order_path(order_id), exchange_index, "", query, None, CHEAP_COST)
+        cost = self._budget.cost("DELETE", f"{ORDERS}/{{order_id}}", CHEAP_COST)
+        answer = self._write("DELETE", _order_path(order_id), exchange_index, "", query, None, cost)
         if not isinstance(answer, Answer):
             return answer
         return order_writes.cancelled(order_id, answer.status, answer.body)
@@ -219,7 +219,7 @@ class KalshiRest:
         return unix_ms(self._calls.get("/exchange/user_data_timestamp", AsOf).as_of_time)
 
     def limits(self) -> AccountLimits:
-        """``GET /account/limits``; the budget takes them over."""
+        """``GET /account/limits`` and ``/account/endpoint_costs``; the budget takes them over."""
         body = self._calls.get("/account/limits", LimitsBody)
         if min(body.read.refill_rate, body.write.refill_rate) <= 0:
             raise WireError("refill_rate", 0)
@@ -229,6 +229,10 @@ class KalshiRest:
             write=BucketLimit(body.write.refill_rate, body.write.bucket_capacity),
         )
         self._budget.set_limits(found.read, found.write)
+        with contextlib.suppress(MonitorError):  # the usual costs are known; this only refines them
+            costs = self._calls.get("/account/endpoint_costs", CostsBody)
+            told = {(row.method, row.path): row.cost for row in costs.endpoint_costs}
+            self._budget.set_costs(costs.default_cost, told)
         return found
 
     def api_keys(self) -> KeyTerms | None:

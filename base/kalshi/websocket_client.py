@@ -18,7 +18,6 @@ from websocket import ABNF
 
 from base.clock import Clock
 from base.errors import TransportError, WireError
-from base.feed.backoff import Backoff
 from base.feed.clock_offset import ClockOffset
 from base.feed.freshness import CONNECTION_S, ConnectionFacts
 from base.kalshi.auth import Signer
@@ -28,8 +27,11 @@ from base.kalshi.feed_clock import LagMeter
 from base.kalshi.feed_session import FeedSession
 from base.kalshi.feed_stats import FeedStats
 from base.kalshi.frame_handlers import FrameHandlers
+from base.kalshi.handshake import HandshakeRefused, Refusal
 from base.kalshi.messages import UnknownFrame, decode
-from base.kalshi.websocket_link import Connector, HandshakeRefused, LinkLost, Refusal, WebSocketLink
+from base.kalshi.reconnecting import Reconnecting
+from base.kalshi.wanted import Wanted
+from base.kalshi.websocket_link import Connector, LinkLost, WebSocketLink
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
 from base.model import AccountEvent
 
@@ -37,16 +39,12 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.05
 PING_S = 2.0
-FIRST_RETRY_S = 1.0
-LONGEST_RETRY_S = 60.0
-LONGEST_RETRY_HELD_S = 3.0
-"""With positions held the feed is missed at once (stops-and-exits.md §8)."""
 
 Crashed = Callable[[str, BaseException], None]
 
 
 class WebSocketManager:
-    """Keeps the feed of one account alive. ``_lock`` (wants) guards what other threads asked for."""
+    """Keeps the feed of one account alive."""
 
     def __init__(
         self,
@@ -70,22 +68,18 @@ class WebSocketManager:
         self._connector = Connector(url, signer, clock, Dialer(clock), self._waker, handshake_timeout_s)
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        # Guarded by _lock:
-        self._held: set[str] = set()
-        self._watched: set[str] = set()
-        self._wants_changed = True
+        self._wanted = Wanted()
         # Appended by other threads, taken by this one:
         self._asked: deque[tuple[Callable[[str], None], str]] = deque()
         self._reset_asked = False
         # Owned by the thread:
         self._session = FeedSession(cache, self._stats)
         self._lag = LagMeter(clock, offset, self._session)
-        self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        self._reconnecting = Reconnecting()
         self._epoch = 0
         self._is_connected = False
-        self._is_turned_away = False  # by 401, 403 or 429: what REST says doesn't change that
         self._next_ping_s = 0.0
+        self._measured_s = 0.0  # the read from the socket at which the lag was last measured
 
     # --- called from other threads; all return at once ------------------------------------------
 
@@ -109,24 +103,27 @@ class WebSocketManager:
 
     def hold(self, ticker: str) -> None:
         """Subscribe everything a held market needs. Twice is once."""
-        self._change(self._held, ticker, add=True)
+        if self._wanted.hold(ticker, is_held=True):
+            self._waker.wake()
 
     def release(self, ticker: str) -> None:
         """Stop holding ``ticker``; it is unsubscribed unless it is watched."""
-        self._change(self._held, ticker, add=False)
+        if self._wanted.hold(ticker, is_held=False):
+            self._waker.wake()
 
     def watch_only(self, ticker: str) -> None:
         """Subscribe the ticker channel of a market that nobody holds."""
-        self._change(self._watched, ticker, add=True)
+        if self._wanted.watch(ticker, is_watched=True):
+            self._waker.wake()
 
     def unwatch(self, ticker: str) -> None:
         """Stop watching ``ticker``; it stays subscribed while it is held."""
-        self._change(self._watched, ticker, add=False)
+        if self._wanted.watch(ticker, is_watched=False):
+            self._waker.wake()
 
     def held(self) -> Collection[str]:
         """The tickers held now."""
-        with self._lock:
-            return frozenset(self._held)
+        return self._wanted.held
 
     def probe(self, ticker: str) -> None:
         """Ask for a snapshot of the book; one that equals the local book proves the quote."""
@@ -150,19 +147,6 @@ class WebSocketManager:
     def get_stats(self) -> Mapping[str, object]:
         """Counts since the start, and the state of the connection."""
         return self._stats.copy() | {"epoch": self._epoch, "is_connected": self._is_connected}
-
-    def _change(self, tickers: set[str], ticker: str, *, add: bool) -> None:
-        if not ticker:
-            raise ValueError("a ticker has letters")
-        with self._lock:
-            if (ticker in tickers) == add:
-                return
-            if add:
-                tickers.add(ticker)
-            else:
-                tickers.remove(ticker)
-            self._wants_changed = True
-        self._waker.wake()
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -198,19 +182,20 @@ class WebSocketManager:
             link.drop(politely=self._stopping.is_set())
             self._end(why)
         if not self._stopping.is_set():
-            self._pause(self._delay_s())
+            self._pause()
 
     def _begin(self, link: WebSocketLink) -> None:
         now_s = self._clock.boot_s()
         self._epoch += 1
-        self._is_connected, self._is_turned_away = True, False
+        self._is_connected = True
+        self._reconnecting.connected()
         self._stats.connects += 1
         self._cache.set_connection(
             ConnectionFacts(epoch=self._epoch, is_connected=True, heard_s=now_s, lag=None)
         )
         self._session.connected(self._epoch, now_s)
         self._next_ping_s = now_s + PING_S
-        log.info("feed connected epoch=%d failures=%d", self._epoch, self._backoff.failures)
+        log.info("feed connected epoch=%d failures=%d", self._epoch, self._reconnecting.failures)
         self._handlers.connected(self._epoch)
 
     def _end(self, why: str) -> None:
@@ -237,8 +222,6 @@ class WebSocketManager:
             if message is None or now_s >= next_tick_s:
                 next_tick_s = boot_s() + TICK_S
                 self._tick(link)
-
-    _measured_s = 0.0
 
     def _take(self, opcode: int, payload: bytes, at_s: float, *, is_new_read: bool) -> None:
         if opcode != ABNF.OPCODE_TEXT:
@@ -276,15 +259,12 @@ class WebSocketManager:
             self._next_ping_s = now_s + PING_S
             link.ping()
         self._reset_asked = False
-        if self._backoff.failures and self._session.is_live:
-            self._backoff.reset()  # a connection counts as a success once data flows
+        if self._reconnecting.failures and self._session.is_live:
+            self._reconnecting.succeeded()
 
     def _take_wants(self, now_s: float) -> None:
-        if self._wants_changed:
-            with self._lock:
-                held, watched = set(self._held), set(self._watched)
-                self._wants_changed = False
-            self._session.want(held, watched, now_s)
+        if (wanted := self._wanted.take()) is not None:
+            self._session.want(*wanted, now_s)
         while self._asked:
             ask, ticker = self._asked.popleft()
             ask(ticker)
@@ -297,33 +277,26 @@ class WebSocketManager:
     def _failed(self, error: HandshakeRefused | TransportError) -> None:
         if self._stopping.is_set():
             return
-        is_news = self._backoff.failures == 0
         self._stats.connection_errors += 1
         self._stats.last_error = str(error)
         refusal = error.refusal if isinstance(error, HandshakeRefused) else None
-        self._is_turned_away = refusal in (Refusal.KEY, Refusal.FORBIDDEN, Refusal.LIMITED)
         if refusal is Refusal.KEY:
             log.error("the exchange does not accept this API key: %s", ascii(str(error)))
-        elif is_news:
+        elif self._reconnecting.failures == 0:  # a row of failures is one line
             log.warning("feed cannot connect reason=%s", ascii(str(error)))
-        self._pause(self._delay_s(is_permanent=refusal is Refusal.KEY))
+        self._pause(refusal)
 
-    def _delay_s(self, *, is_permanent: bool = False) -> float:
-        jitter = random.random()
-        if is_permanent:
-            self._backoff.next_delay_s(jitter)
-            return LONGEST_RETRY_S * (0.5 + jitter / 2)
-        is_held = bool(self._held) and not self._is_turned_away
-        return self._backoff.next_delay_s(jitter, LONGEST_RETRY_HELD_S if is_held else LONGEST_RETRY_S)
-
-    def _pause(self, delay_s: float) -> None:
+    def _pause(self, refusal: Refusal | None = None) -> None:
+        """Wait for the next try; what is wanted meanwhile is taken in, and REST may cut it short."""
+        delay_s = self._reconnecting.delay_s(
+            random.random(), is_held=bool(self._wanted.held), refusal=refusal
+        )
         until_s = self._clock.boot_s() + delay_s
         while not self._stopping.is_set() and (left_s := until_s - self._clock.boot_s()) > 0:
             self._waker.wait(left_s)
             self._waker.clear()
             now_s = self._clock.boot_s()
-            self._take_wants(now_s)  # the cache must know what is wanted, connected or not
-            if self._reset_asked and not self._is_turned_away:
-                self._backoff.reset()
-                until_s = min(until_s, now_s + random.random() * FIRST_RETRY_S)
-            self._reset_asked = False
+            self._take_wants(now_s)
+            if self._reset_asked:
+                self._reset_asked = False
+                until_s = min(until_s, now_s + self._reconnecting.shortened_s(random.random()))

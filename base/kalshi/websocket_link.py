@@ -8,10 +8,8 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Callable
-from enum import Enum, auto
 from urllib.parse import urlsplit
 
-import msgspec
 import websocket
 from websocket import ABNF
 
@@ -20,31 +18,11 @@ from base.errors import MonitorError, TransportError
 from base.kalshi.auth import Signer
 from base.kalshi.buffered_socket import BoundedFrames, BoundedMessage, BufferedSocket, Interrupted, Waker
 from base.kalshi.dialing import Dialer, tls_context
+from base.kalshi.handshake import refused
 from base.kalshi.messages import MOST_BYTES
 
 _HANDSHAKE_BYTES = 1 << 16
 _LIBRARY_ERRORS = (websocket.WebSocketException, OSError, ssl.SSLError, ValueError, IndexError)
-
-
-class Refusal(Enum):
-    """Why the exchange turned a handshake away, and so how soon to try again."""
-
-    CLOCK = auto()  # our timestamp: sign anew and try again
-    KEY = auto()  # wrong key, signature or environment: a person must act
-    FORBIDDEN = auto()  # 403
-    LIMITED = auto()  # 429
-    OTHER = auto()
-
-
-class HandshakeRefused(MonitorError):
-    """The exchange answered the upgrade with an error."""
-
-    def __init__(self, status: int, code: str, refusal: Refusal):
-        super().__init__(status, code, refusal)
-        self.status, self.code, self.refusal = status, code, refusal
-
-    def __str__(self) -> str:
-        return f"handshake refused ({self.status} {self.code})".replace(" )", ")")
 
 
 class LinkLost(MonitorError):
@@ -162,7 +140,8 @@ class Connector:
                 self._url, socket=source, header=headers, redirect_limit=0, suppress_origin=True
             )
         except websocket.WebSocketBadStatusException as e:
-            raise _refused(e) from None
+            body = e.resp_body if isinstance(e.resp_body, bytes) else b""
+            raise refused(int(e.status_code), body) from None
         except Interrupted:
             raise TransportError("cancelled" if cancelled() else "no handshake in time") from None
         except websocket.WebSocketException as e:
@@ -171,31 +150,6 @@ class Connector:
         socket_.frame_buffer = BoundedFrames(source, MOST_BYTES)
         socket_.cont_frame = BoundedMessage(MOST_BYTES)
         return WebSocketLink(socket_, source)
-
-
-def _refused(error: websocket.WebSocketBadStatusException) -> HandshakeRefused:
-    status = int(error.status_code)
-    text = error.resp_body if isinstance(error.resp_body, bytes) else b""
-    code, details = _code_of(text)
-    refusal = Refusal.OTHER
-    if status == 401:
-        refusal = Refusal.CLOCK if code == "header_timestamp_expired" else Refusal.KEY
-    elif status == 403:
-        refusal = Refusal.FORBIDDEN
-    elif status == 429:
-        refusal = Refusal.LIMITED
-    return HandshakeRefused(status, details or code, refusal)
-
-
-def _code_of(body: bytes) -> tuple[str, str]:
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return "", ""
-    error = found.get("error") if isinstance(found, dict) else None
-    if not isinstance(error, dict):
-        return "", ""
-    return str(error.get("code") or "")[:80], str(error.get("details") or "")[:80]
 
 
 def _close_code(payload: bytes) -> str:

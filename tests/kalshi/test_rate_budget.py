@@ -88,8 +88,11 @@ def test_endpoint_costs_are_taken_over():
     """What the exchange says a call costs."""
     budget, _ = make_budget()
     assert budget.cost("GET", "/portfolio/positions") == 10
-    budget.set_costs(7, {("GET", "/portfolio/positions"): 3})
+    told = {("GET", "/trade-api/v2/portfolio/positions"): 3, ("DELETE", "/orders/:id"): 2}
+    budget.set_costs(7, told)
     assert (budget.cost("GET", "/portfolio/positions"), budget.cost("GET", "/x")) == (3, 7)
+    assert budget.cost("DELETE", "/orders/{order_id}", usually=9) == 2
+    assert budget.cost("POST", "/orders/{order_id}", usually=9) == 9
 
 
 @given(steps=st.lists(st.tuples(st.floats(0, 2), st.integers(1, 60)), max_size=60))
