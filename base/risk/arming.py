@@ -123,7 +123,8 @@ def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
         _cannot_see(guard, ctx, decision.reason)
         return
     guard.unknown_since_s = None  # "age": the price is proven to stand, it only is no news to fire on
-    may_exit = ctx.settings.already_breached is AlreadyBreached.EXIT
+    # A rule that came with new settings is no adoption: it sells nothing before it was seen safe.
+    may_exit = ctx.settings.already_breached is AlreadyBreached.EXIT and not guard.is_renewed
     if is_safe(guard.stop, ctx.seen, ctx.market, ctx.now):
         _arm(guard, ctx)
     elif isinstance(decision, Unknown) and (guard.was_armed or may_exit):
@@ -155,8 +156,10 @@ def _arm(guard: Guard, ctx: Context) -> None:
         trigger=guard.stop.trigger,
         target=guard.stop.target,
         bid=ctx.seen.quote.bid,
-        reason=guard.stop.rule.name,
+        rule=guard.stop.rule.name,
+        reason="reloaded" if guard.is_renewed else guard.stop.rule.name,
     )
+    guard.is_renewed = False
     if was_said:
         guard.line("PROTECTED", count=guard.count, reason=was_said)
 

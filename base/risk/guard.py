@@ -19,7 +19,7 @@ from base.risk.exit_lifecycle import EXITING, Event, State, advance
 from base.risk.intent import Intent
 from base.risk.limits import Pace
 from base.risk.messages import Effect, Line, Outbox, Row
-from base.risk.rules import Rule, Stop, StopSettings
+from base.risk.rules import Renewal, Rule, Stop, StopSettings
 from base.units import PriceGrid, price_text
 
 RING_EVERY_S = 60.0
@@ -60,6 +60,9 @@ class Guard:
     reason: str = "no_evidence"
     stop: Stop | None = None
     pending: Stop | None = None  # made by a resize; takes over once it has been seen safe
+    renewal: Renewal | None = None  # what new settings say of its rule, until that can be judged
+    is_renewed: bool = False  # its rule came with new settings and was never seen safe
+    exit_settings: StopSettings | None = None  # those its open exit began with, once they have changed
     is_outdated: bool = False  # count or entry changed during an exit: the stop must be made anew
     target_is_armed: bool = False
     is_adopted: bool = True

@@ -26,14 +26,16 @@ from base.model import (
     ShardStatus,
     Side,
 )
-from base.risk import answers, arming, selling, settling, standing
+from base.risk import answers, arming, reloading, selling, settling, standing
 from base.risk.counting import AS_OF_MARGIN_MS, Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import State
 from base.risk.guard import RING_EVERY_S, Context, Guard
 from base.risk.messages import (
+    AlarmChanged,
     Answered,
     Closed,
+    ElsewhereSeen,
     Line,
     Linked,
     MarketsSeen,
@@ -47,6 +49,7 @@ from base.risk.messages import (
     ReadPositions,
     ReadResting,
     RestingSeen,
+    SettingsChanged,
     ShardsSeen,
     Sweep,
     Swept,
@@ -71,7 +74,7 @@ LATE_LISTINGS_S = (1.0, 5.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What does not change while the monitor runs."""
+    """What the monitor works with. Only ``settings`` are ever replaced: by a person, while it runs."""
 
     settings: StopSettings
     account: str
@@ -156,6 +159,14 @@ class Guards:
                 pass  # freshness says so by itself
             case ReadFailed(what=what):
                 self._failed(what, now)
+            case SettingsChanged(settings=settings):
+                self._reload(settings, now)
+            case AlarmChanged(is_on=True):
+                self.ring(message.reason, now, details=message.details)
+            case AlarmChanged(reason=reason):
+                self.alarms.pop(reason, None)
+            case ElsewhereSeen():
+                self._elsewhere(message, now)
 
     def step(self, key: Key, look: Look, now: Moment) -> None:
         """Let one holding see, decide and act."""
@@ -207,7 +218,7 @@ class Guards:
         seen, freshness = look(guard, glance)
         return Context(
             now=now,
-            settings=self.terms.settings,
+            settings=guard.exit_settings or self.terms.settings,
             account=self.terms.account,
             is_live=self.terms.is_live,
             new_bits=self.terms.new_bits,
@@ -222,6 +233,7 @@ class Guards:
 
     def _dispatch(self, guard: Guard, ctx: Context) -> None:
         if guard.state in (State.UNPROTECTED, State.ARMED):
+            reloading.renew(guard, ctx)
             arming.watch(guard, ctx)
         elif guard.state is State.TRIGGERED:
             selling.press(guard, ctx)
@@ -385,6 +397,17 @@ class Guards:
         self.foreign.pop(key, None)
         if reason not in self.foreign.values():
             self.alarms.pop(reason, None)
+
+    def _elsewhere(self, seen: ElsewhereSeen, now: Moment) -> None:
+        gone = {key.ticker for key in self.foreign if key.subaccount == seen.subaccount} - seen.tickers
+        for ticker in sorted(gone | seen.tickers):
+            self._foreign(Key(seen.subaccount, ticker), ticker in seen.tickers, now)
+
+    def _reload(self, settings: StopSettings, now: Moment) -> None:
+        for guard in self.by_key.values():
+            reloading.announce(guard, self.terms.settings, settings)
+            guard.wake_at(now.boot_s)
+        self.terms = replace(self.terms, settings=settings)
 
     def _resting(self, seen: RestingSeen) -> None:
         self._succeeded("ReadResting")

@@ -19,6 +19,7 @@ from base.model import (
     ShardStatus,
     Side,
 )
+from base.risk.rules import StopSettings
 
 # --- in ---------------------------------------------------------------------------------------
 
@@ -102,9 +103,34 @@ class Linked:
     is_up: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChanged:
+    """A person changed the settings while the monitor runs; these hold from now on."""
+
+    settings: StopSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmChanged:
+    """Something that belongs to no holding went wrong, or is right again: settings, the key."""
+
+    reason: str
+    is_on: bool
+    details: str = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElsewhereSeen:
+    """A complete read of a sub-account that is not guarded: what is held there."""
+
+    subaccount: int
+    tickers: frozenset[str]
+
+
 Message = (
     AccountEvent | Opened | Closed | Answered | Swept | RestingSeen | MarketsSeen | ShardsSeen
     | ReadFailed | PersonAsks | Linked | PositionsRead | OrdersRead
+    | SettingsChanged | AlarmChanged | ElsewhereSeen
 )  # fmt: skip
 
 

@@ -98,6 +98,13 @@ class StopSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A rule that new settings give a holding, until it took over or was refused. ``None``: none any more."""
+
+    rule: Rule | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """A rule made concrete for one position. ``peak`` is the highest bid that passed the filters."""
 

@@ -68,7 +68,6 @@ class StopLossMonitor(threading.Thread):
         crashed: Callable[[str, BaseException], None] | None = None,
     ):
         super().__init__(name="stop-loss", daemon=True)
-        self._settings = settings
         self._cache = cache
         self._feed = feed
         self._refresher = refresher
@@ -173,7 +172,7 @@ class StopLossMonitor(threading.Thread):
         guards = self._guards.by_key
         changed = self._watch.take_changed()
         if now_s >= self._next_sweep_s:
-            self._next_sweep_s = now_s + self._settings.check_interval_s
+            self._next_sweep_s = now_s + self._guards.terms.settings.check_interval_s
             self._guards.ring_again(self._moment())
             return sorted(guards)
         changed |= {key.ticker for key, g in guards.items() if g.due_s is not None and g.due_s <= now_s}
