@@ -95,6 +95,10 @@ class FaultControls:
         """Send the next frame ``n`` more times."""
         self._call(lambda: self._faults.duplicate_seq.update({channel: n}))
 
+    def fail_command(self, code: int = 18, n: int = 1) -> None:
+        """Answer the next ``n`` commands with this error and do nothing; 18 is a timeout."""
+        self._call(lambda: self._faults.command_errors.extend([code] * n))
+
     def drop_acks(self, drops: bool = True) -> None:
         """Send no ``subscribed``, ``ok`` or ``unsubscribed``; data flows."""
 

@@ -36,6 +36,7 @@ class Faults:
     is_mute: bool = False
     mute_pings: bool = False
     drops_acks: bool = False
+    command_errors: list[int] = field(default_factory=list)  # codes for the next commands
     skip_seq: dict[str, int] = field(default_factory=dict)  # channel -> numbers to leave out
     duplicate_seq: dict[str, int] = field(default_factory=dict)  # channel -> frames to send twice
 
@@ -49,10 +50,15 @@ class Faults:
                 return fault
         return None
 
+    def take_command_error(self) -> int | None:
+        """Use up the error planned for the next WebSocket command, if any."""
+        return self.command_errors.pop(0) if self.command_errors else None
+
     def clear(self) -> None:
         """Behave again."""
         self.planned.clear()
         self.skip_seq.clear()
+        self.command_errors.clear()
         self.duplicate_seq.clear()
         self.refuse_status, self.refuse_rest = None, False
         self.is_mute = self.mute_pings = self.drops_acks = False

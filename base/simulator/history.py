@@ -87,12 +87,19 @@ class History:
         candle.value += trade.count * price
 
     def candles_of(self, ticker: str, start_s: int, end_s: int, period_s: int) -> list[Candle]:
-        """Return candles of ``period_s`` whose end lies in [start_s, end_s]."""
+        """Return candles of ``period_s`` whose end lies in [start_s, end_s], the running one with them."""
+        return [c for c in self._merged(ticker, period_s) if start_s <= c.start_s + period_s <= end_s]
+
+    def latest_before(self, ticker: str, start_s: int, period_s: int) -> Candle | None:
+        """Return the last candle that ends before ``start_s``."""
+        earlier = [c for c in self._merged(ticker, period_s) if c.start_s + period_s < start_s]
+        return earlier[-1] if earlier else None
+
+    def _merged(self, ticker: str, period_s: int) -> list[Candle]:
         merged: dict[int, Candle] = {}
         for minute in self.candles.get(ticker, ()):
             begin = minute.start_s - minute.start_s % period_s
-            if start_s <= begin + period_s <= end_s + period_s and begin <= end_s:
-                merged[begin] = _merge(merged.get(begin), minute, begin)
+            merged[begin] = _merge(merged.get(begin), minute, begin)
         return list(merged.values())
 
     def trades_of(self, tickers: Iterable[str] | None) -> list[Traded]:

@@ -65,6 +65,10 @@ class LifeControls:
         """Resume one market; its resting orders are gone."""
         self._call(lambda: lifecycle.activate(self._state, self._market(ticker), self._now()))
 
+    def rename(self, ticker: str, yes_sub_title: str) -> None:
+        """Change what YES is called: ``metadata_updated``."""
+        self._call(lambda: lifecycle.rename(self._state, self._market(ticker), yes_sub_title, self._now()))
+
     def move_close(self, ticker: str, in_s: float) -> None:
         """Announce another close time, ``in_s`` seconds from now."""
         close_ms = self._now() + round(in_s * 1000)

@@ -38,6 +38,9 @@ def _close(node: Any) -> None:
     if isinstance(node, dict):
         if isinstance(node.get("properties"), dict) and "allOf" not in node:
             node.setdefault("additionalProperties", False)
+        if "$ref" in node and node.get("nullable"):
+            # What stands beside a $ref does not count in OpenAPI 3.0, but it is plainly meant.
+            node["anyOf"] = [{"$ref": node.pop("$ref")}, {"nullable": True, "enum": [None]}]
         for child in node.values():
             _close(child)
     elif isinstance(node, list):
@@ -121,6 +124,9 @@ FRAME_SCHEMAS = {
     "market_position": "marketPositionPayload",
     "user_order": "userOrderPayload",
     "market_lifecycle_v2": "marketLifecycleV2Payload",
+    "multivariate_market_lifecycle": "multivariateMarketLifecyclePayload",
+    "event_lifecycle": "eventLifecyclePayload",
+    "event_fee_update": "eventFeeUpdatePayload",
     "order_group_updates": "orderGroupUpdatesPayload",
 }
 
@@ -131,6 +137,8 @@ def check_frame(frame: dict[str, Any]) -> None:
     if frame["type"] == "ok":
         is_list = isinstance(frame.get("msg"), list)
         name = "listSubscriptionsResponsePayload" if is_list else "okResponsePayload"
+    if frame["type"] == "market_lifecycle_v2" and frame["msg"]["event_type"] == "metadata_updated":
+        name = "marketMetadataUpdatedPayload"
     assert name is not None, f"unknown type {frame['type']}"
     schema = {"$ref": f"urn:asyncapi#/components/schemas/{name}"}
     registry = _registry(ASYNCAPI, "urn:asyncapi")

@@ -77,16 +77,38 @@ def test_public_answers(sim: SimulatorServer) -> None:
         "/series",
         "/series/KXSIM",
         "/series/fee_changes",
-        f"/series/KXSIM/markets/{A}/candlesticks?start_ts=0&end_ts=1900000000&period_interval=1440",
-        f"/markets/candlesticks?market_tickers={A}&start_ts=1&end_ts=9&period_interval=1",
         "/historical/cutoff",
+        f"/historical/markets?tickers={A}",
+        "/historical/trades",
+        "/historical/fills",
+        "/historical/orders",
+        "/historical/positions",
     ):
-        if "start_ts=0" in path:
-            now = sim.clock.now_ms() // 1000
-            path = path.replace("start_ts=0", f"start_ts={now - 99}").replace("1900000000", str(now))
-            assert judge("GET", path, 200)["candlesticks"]
-        else:
-            judge("GET", path, 200)
+        judge("GET", path, 200)
+    judge("GET", f"/historical/markets/{A}", 404)
+
+
+def test_candlestick_answers(sim: SimulatorServer) -> None:
+    """Alone, in batches, of an event, and with the one before the first."""
+    judge = Judge(sim)
+    sim.external_fill(A, "3", "0.51")
+    now_s = sim.clock.now_ms() // 1000
+    window = f"start_ts={now_s}&end_ts={now_s + 86_400}&period_interval=1440"
+    own = f"/series/KXSIM/markets/{A}/candlesticks"
+    assert judge("GET", f"{own}?{window}", 200)["candlesticks"][0]["volume_fp"] == "3.00"
+    assert judge("GET", f"/series/KXSIM/events/KXSIM-26DEC31/candlesticks?{window}", 200)[
+        "market_tickers"
+    ] == [A]
+    judge("GET", "/series/KXSIM/events/NONE/candlesticks?" + window, 404)
+    assert judge("GET", f"/markets/candlesticks?market_tickers={A}&{window}", 200)["markets"]
+    later = f"start_ts={now_s + 999}&end_ts={now_s + 1999}&period_interval=1&include_latest_before_start=true"
+    [before] = judge("GET", f"{own}?{later}", 200)["candlesticks"]
+    assert before["end_period_ts"] % 60 == 0
+    assert 0 <= before["end_period_ts"] - (now_s + 999) < 60
+    assert (before["price"]["open_dollars"], before["price"]["previous_dollars"]) == (None, "0.5100")
+    assert before["volume_fp"] == "0.00"
+    judge("GET", f"{own}?start_ts=0&end_ts=1900000000&period_interval=1", 400)
+    judge("GET", f"{own}?{window.replace('1440', '5')}", 400)
 
 
 def test_private_answers(sim: SimulatorServer) -> None:
@@ -257,7 +279,7 @@ def test_every_frame(sim: SimulatorServer) -> None:
     with Feed(sim) as feed:
         channels = ["ticker", "orderbook_delta", "trade", "fill", "user_orders", "market_positions"]
         feed.subscribe(*channels, tickers=[A], send_initial_snapshot=True)
-        feed.subscribe("market_lifecycle_v2", "order_group_updates")
+        feed.subscribe("market_lifecycle_v2", "multivariate_market_lifecycle", "order_group_updates")
         assert feed.subscribe("ticker", tickers=[A, B])["type"] == "ok"
         feed.reply("list_subscriptions")
         feed.reply("update_subscription", sid=2, action="get_snapshot", market_tickers=[A])
@@ -267,14 +289,22 @@ def test_every_frame(sim: SimulatorServer) -> None:
         client.call("DELETE", ORDERS)
         client.call("POST", "/portfolio/order_groups/create", json={"contracts_limit": 10})
         sim.add_market(B)
+        sim.add_market("KXSIM-27JAN31-A", mutually_exclusive=True)
+        sim.add_market("KXMVESIM-26DEC31-A")
+        sim.set_event_fees("KXSIM-26DEC31", "quadratic_with_maker_fees", "0.5")
+        sim.set_event_fees("KXSIM-26DEC31", None)
+        sim.rename(A, "Above")
         sim.set_grid(A, "deci_cent")
         sim.move_close(A, 3600)
         sim.deactivate(A)
         sim.activate(A)
         sim.close_market(A)
         eventually(lambda: any(b'"yes_ask_dollars":"1.0000"' in f for f in frames))
+        sim.determine(A, "no")
+        sim.dispute(A)
         sim.determine(A, "yes")
         sim.settle(A)
+        assert feed.reply("update_subscription", sid=2, action="x", market_tickers=[A])["seq"] > 1
         feed.reply("unsubscribe", sids=[1])
     decoded = [json.loads(frame) for frame in frames]
     for frame in decoded:

@@ -164,7 +164,24 @@ def test_unsubscribe_names_each_sid_and_numbers_start_anew(sim: SimulatorServer,
             id="20",
         ),
         pytest.param(
+            {
+                "id": 9,
+                "cmd": "subscribe",
+                "params": {"channels": ["communications"], "shard_factor": 4, "shard_key": 4},
+            },
+            21,
+            id="21",
+        ),
+        pytest.param(
+            {"id": 9, "cmd": "subscribe", "params": {"channels": ["communications"], "shard_factor": 101}},
+            22,
+            id="22",
+        ),
+        pytest.param(
             {"id": 9, "cmd": "subscribe", "params": {"channels": ["cfbenchmarks_value"]}}, 24, id="no index"
+        ),
+        pytest.param(
+            {"id": 9, "cmd": "subscribe", "params": {"channels": ["pyth_value"]}}, 28, id="no underlying"
         ),
     ],
 )
@@ -175,6 +192,44 @@ def test_error_codes(feed: Feed, command: Any, code: int) -> None:
     error = feed.until_type("error")
     assert error["msg"]["code"] == code
     assert feed.reply("list_subscriptions")["type"] == "ok"
+
+
+@pytest.mark.parametrize(("code", "text"), [(18, "Command timeout"), (27, "Too many requests")])
+def test_a_command_may_fail_for_no_fault_of_its_own(
+    sim: SimulatorServer, feed: Feed, code: int, text: str
+) -> None:
+    """Nothing was done; the same command works afterwards."""
+    sim.fail_command(code)
+    assert feed.subscribe("ticker", tickers=[A])["msg"] == {"code": code, "msg": text}
+    assert feed.subscribe("ticker", tickers=[A])["msg"] == {"channel": "ticker", "sid": 1}
+
+
+def test_too_many_commands_in_a_second() -> None:
+    """Code 27 for those above the limit, and the second after is free."""
+    with SimulatorServer(semantics=Semantics(commands_per_s=3)) as sim, Feed(sim) as feed:
+        replies = [feed.reply("list_subscriptions") for _ in range(5)]
+        codes = [r["msg"]["code"] for r in replies if r["type"] == "error"]
+        assert codes == [27, 27]
+
+
+def test_an_error_of_a_subscription_counts_in_its_sequence(sim: SimulatorServer, feed: Feed) -> None:
+    """Sequenced channels only; what is skipped leaves a gap."""
+    feed.subscribe("orderbook_delta", "ticker", tickers=[A])
+    errors = [feed.reply("update_subscription", sid=sid, action="x") for sid in (1, 2)]
+    assert [(e["sid"], e.get("seq"), e["msg"]["code"]) for e in errors] == [(1, 2, 13), (2, None, 13)]
+    sim.set_level(A, "bid", "0.51", "1")
+    assert feed.until_type("orderbook_delta")["seq"] == 3
+
+
+@pytest.mark.parametrize("code", [10, 25])
+def test_a_terminal_error_ends_the_subscription_only(sim: SimulatorServer, feed: Feed, code: int) -> None:
+    """The socket lives; subscribing again gives a new sid and a fresh snapshot."""
+    feed.subscribe("orderbook_delta", tickers=[A])
+    sim.overflow("orderbook_delta", code)
+    error = feed.until_type("error")
+    assert (error["sid"], error["seq"], error["msg"]["code"]) == (1, 2, code)
+    assert feed.subscribe("orderbook_delta", tickers=[A])["msg"]["sid"] == 2
+    assert feed.until_type("orderbook_snapshot")["seq"] == 1
 
 
 def test_too_many_markets_on_one_subscription() -> None:

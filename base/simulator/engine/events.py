@@ -136,6 +136,7 @@ class MarketChanged:
     result: str | None = None
     settlement_value: Decimal | None = None
     grid: Grid | None = None
+    yes_sub_title: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

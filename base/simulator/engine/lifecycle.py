@@ -8,6 +8,7 @@ sessions of May 2026.
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from decimal import Decimal
 
 from base.simulator.engine import pauses, resting, transfers
@@ -125,6 +126,12 @@ def move_close(state: State, market: Market, close_ms: int, now_ms: int) -> None
     _report(state, market, "close_date_updated", now_ms, close_ms=close_ms)
 
 
+def rename(state: State, market: Market, yes_sub_title: str, now_ms: int) -> None:
+    """Change what YES is called, as for a strike that is known only when the market opens."""
+    market.spec = replace(market.spec, yes_sub_title=yes_sub_title)
+    _report(state, market, "metadata_updated", now_ms, yes_sub_title=yes_sub_title)
+
+
 def set_grid(state: State, market: Market, grid: Grid, now_ms: int) -> None:
     """Change the grid while trading; resting orders stay."""
     market.grid = grid
@@ -207,6 +214,7 @@ def _report(
     grid: Grid | None = None,
     result: str | None = None,
     settlement_value: Decimal | None = None,
+    yes_sub_title: str | None = None,
 ) -> None:
     market.updated_ms = now_ms
     state.outbox.append(
@@ -218,5 +226,6 @@ def _report(
             result=result,
             settlement_value=settlement_value,
             grid=grid,
+            yes_sub_title=yes_sub_title,
         )
     )

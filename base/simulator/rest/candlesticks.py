@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base.simulator.engine.money import ONE, contracts, dollars
+from base.simulator.engine.money import ONE, ZERO, contracts, dollars
+from base.simulator.engine.refusal import not_found
 from base.simulator.history import Candle, Ohlc
 from base.simulator.rest.call import Answer, BadQuery, Call, ok
 from base.simulator.rest.shapes import Json
@@ -11,6 +12,9 @@ from base.simulator.venue import Venue
 PERIODS_MIN = (1, 60, 1440)
 MAX_TICKERS = 100
 MAX_CANDLES = 10_000
+NO_TRADES = dict.fromkeys(
+    f"{name}_dollars" for name in ("open", "low", "high", "close", "mean", "min", "max", "previous")
+)
 
 
 def get_candlesticks(venue: Venue, call: Call) -> Answer:
@@ -25,24 +29,66 @@ def get_batch(venue: Venue, call: Call) -> Answer:
     if not 1 <= len(tickers) <= MAX_TICKERS:
         raise BadQuery(f"invalid value for market_tickers: must have 1 to {MAX_TICKERS} items")
     known = [t for t in tickers if t in venue.exchange.state.markets]
-    found = [{"market_ticker": t, "candlesticks": _candles(venue, call, t)} for t in known]
+    found = [{"market_ticker": t, "candlesticks": _candles(venue, call, t, share=len(known))} for t in known]
     return ok({"markets": found})
 
 
-def _candles(venue: Venue, call: Call, ticker: str) -> list[Json]:
+def get_of_event(venue: Venue, call: Call) -> Answer:
+    """GET /series/{series_ticker}/events/{ticker}/candlesticks: one list per market."""
+    markets = [m for m in venue.exchange.state.markets.values() if m.spec.event == call.params["ticker"]]
+    if not markets:
+        raise not_found("event not found")
+    return ok(
+        {
+            "market_tickers": [m.ticker for m in markets],
+            "market_candlesticks": [_candles(venue, call, m.ticker, share=len(markets)) for m in markets],
+            "adjusted_end_ts": call.integer("end_ts"),
+        }
+    )
+
+
+def _candles(venue: Venue, call: Call, ticker: str, *, share: int = 1) -> list[Json]:
+    """Return one market's candles; all ``share`` markets of a call together have 10,000."""
     start, end = call.integer("start_ts"), call.integer("end_ts")
     period = call.integer("period_interval")
     if start is None or end is None or period not in PERIODS_MIN:
         raise BadQuery("start_ts, end_ts and period_interval (1, 60 or 1440) are required")
     period_s = period * 60
-    if (end - start) // period_s > MAX_CANDLES:
+    if (end - start) // period_s * share > MAX_CANDLES:
         raise BadQuery(f"at most {MAX_CANDLES} candlesticks")
-    return [_json(c, period_s) for c in venue.history.candles_of(ticker, start, end, period_s)]
+    shown = [_json(c, period_s) for c in venue.history.candles_of(ticker, start, end, period_s)]
+    if not call.flag("include_latest_before_start"):
+        return shown
+    before = venue.history.latest_before(ticker, start, period_s)
+    return shown if before is None else [_projected(before, start, period_s), *shown]
+
+
+def _projected(real: Candle, start_s: int, period_s: int) -> Json:
+    """Return a candle before the first: its trade prices are null, the previous one is the close.
+
+    The document wants null quotes too, but its own schema does not allow them: they stand still.
+    """
+    price: Json = dict(NO_TRADES)
+    previous = real.trade.close if real.trade is not None else real.previous
+    if previous is not None:
+        price["previous_dollars"] = dollars(previous)
+    return {
+        "end_period_ts": start_s + (-start_s) % period_s,
+        "yes_bid": _flat(real.bid),
+        "yes_ask": _flat(real.ask),
+        "price": price,
+        "volume_fp": contracts(ZERO),
+        "open_interest_fp": contracts(real.open_interest),
+    }
+
+
+def _flat(prices: Ohlc) -> Json:
+    return _ohlc(Ohlc(prices.close, prices.close, prices.close, prices.close))
 
 
 def _json(candle: Candle, period_s: int) -> Json:
-    """Return a MarketCandlestick. Trade prices are left out where nothing traded."""
-    price: Json = {}
+    """Return a MarketCandlestick. Trade prices are null where nothing traded."""
+    price: Json = dict(NO_TRADES)
     if candle.trade is not None:
         price = _ohlc(candle.trade) | {
             "mean_dollars": f"{candle.value / candle.volume:.4f}",

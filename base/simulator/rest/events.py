@@ -106,9 +106,3 @@ def list_series_fee_changes(venue: Venue, call: Call) -> Answer:
 def list_event_fee_changes(venue: Venue, call: Call) -> Answer:
     """GET /events/fee_changes: none are planned here."""
     return ok({"event_fee_changes": [], "cursor": ""})
-
-
-def get_historical_cutoff(venue: Venue, call: Call) -> Answer:
-    """GET /historical/cutoff: nothing is old enough to have left."""
-    day = rfc3339(call.now_ms - 14 * 86_400_000)
-    return ok({"market_settled_ts": day, "trades_created_ts": day, "orders_updated_ts": day})

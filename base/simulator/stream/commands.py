@@ -6,6 +6,7 @@ See: asyncapi.yaml of 2026-10, ``x-error-codes``.
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,21 @@ class Params(msgspec.Struct):
             raise CommandError(22)
         if not 0 <= (self.shard_key or 0) < self.shard_factor:
             raise CommandError(21)
+
+
+class CommandRate:
+    """How many commands came within the last second."""
+
+    def __init__(self) -> None:
+        self._recent: deque[int] = deque()
+
+    def count(self, now_ms: int, allowed: int) -> None:
+        """Count one more. Raises: CommandError(27) above ``allowed`` a second."""
+        self._recent.append(now_ms)
+        while self._recent[0] <= now_ms - 1000:
+            self._recent.popleft()
+        if len(self._recent) > allowed:
+            raise CommandError(27)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,8 @@ class Hub:
 
 
 def _lifecycle(ticker: str) -> str:
-    """Return the lifecycle channel: combos have their own."""
-    return "multivariate_market_lifecycle" if ticker.startswith("KXMVE") else "market_lifecycle_v2"
+    """Return the lifecycle channel."""
+    return "multivariate_market_lifecycle" if lifecycle_frames.is_combo(ticker) else "market_lifecycle_v2"
 
 
 def _private(

@@ -13,17 +13,21 @@ from base.simulator.rest.shapes import Json, ranges_json
 from base.simulator.stream.frames import encode
 
 
+def is_combo(ticker: str) -> bool:
+    """Say whether the ticker is a combo's: those have a lifecycle channel of their own."""
+    return ticker.startswith("KXMVE")
+
+
 def lifecycle_msg(market: Market, event: MarketChanged) -> bytes:
     """Encode a ``market_lifecycle_v2``. All ``*_ts`` are whole seconds."""
-    body: Json = {
-        "market_ticker": event.ticker,
-        "event_type": event.kind,
-        "exchange_index": market.exchange_index,
-    }
+    body: Json = {"market_ticker": event.ticker, "event_type": event.kind}
     if event.kind == "created":
+        body["exchange_index"] = market.exchange_index
         body |= {"open_ts": market.spec.open_ms // 1000, "additional_metadata": _metadata(market)}
     if event.kind in ("activated", "deactivated"):
         body["is_deactivated"] = event.kind == "deactivated"
+    if event.yes_sub_title is not None:
+        body["yes_sub_title"] = event.yes_sub_title
     if event.close_ms is not None:
         body["close_ts"] = event.close_ms // 1000
     if event.kind == "determined" and event.settlement_value is not None:
@@ -32,7 +36,9 @@ def lifecycle_msg(market: Market, event: MarketChanged) -> bytes:
         body["settlement_value"] = dollars(event.settlement_value)
     if event.kind == "settled":
         body["settled_ts"] = event.now_ms // 1000
-    return encode(body | (_grid(event.grid) if event.grid else {}))
+    if event.grid is not None and not is_combo(event.ticker):
+        body |= _grid(event.grid)
+    return encode(body)
 
 
 def _metadata(market: Market) -> Json:

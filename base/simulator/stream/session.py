@@ -6,13 +6,12 @@ anything else happens, so the order needs no further care.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from base.simulator.engine.events import TopChanged
 from base.simulator.keys import ApiKey
 from base.simulator.stream import frames
-from base.simulator.stream.commands import COMMANDS, TEXTS, Command, CommandError, Params, decode
+from base.simulator.stream.commands import COMMANDS, TEXTS, Command, CommandError, CommandRate, Params, decode
 from base.simulator.stream.subscription import CHANNELS, FILTERED, Subscription
 from base.simulator.venue import Venue
 
@@ -29,7 +28,7 @@ class Session:
         self.by_channel: dict[str, Subscription] = {}
         self._send = send
         self._last_sid = 0
-        self._recent: deque[int] = deque()
+        self._rate = CommandRate()
 
     def push(
         self,
@@ -95,22 +94,18 @@ class Session:
         try:
             command = decode(text)
             command_id = command.id
-            self._check_rate()
+            self._rate.count(self.venue.now_ms(), self.venue.semantics.commands_per_s)
+            if (code := self.venue.faults.take_command_error()) is not None:
+                raise CommandError(code)
             self._dispatch(command)
         except CommandError as problem:
             self._refuse(problem, command_id)
 
     def _refuse(self, problem: CommandError, command_id: int | None) -> None:
         msg = frames.encode({"code": problem.code, "msg": TEXTS[problem.code]})
-        self._reply("error", msg, command_id, sid=problem.sid)
-
-    def _check_rate(self) -> None:
-        now_ms = self.venue.now_ms()
-        self._recent.append(now_ms)
-        while self._recent[0] <= now_ms - 1000:
-            self._recent.popleft()
-        if len(self._recent) > self.venue.semantics.commands_per_s:
-            raise CommandError(27)
+        own = next((s for s in self.by_channel.values() if s.sid == problem.sid), None)
+        seq = own.next_seq() if own is not None and own.is_sequenced else None
+        self._reply("error", msg, command_id, sid=problem.sid, seq=seq)
 
     def _dispatch(self, command: Command) -> None:
         if command.cmd not in COMMANDS:
