@@ -77,6 +77,16 @@ def test_track_knows_what_was_sustained(values: list[Decimal], back: int):
     assert track.highest_since(0.5, 0) is None
 
 
+@given(values=st.lists(prices, min_size=1, max_size=200))
+def test_track_is_bounded_by_the_grid(values: list[Decimal]):
+    """A price that is quoted again and again takes no more memory than once."""
+    track = Track()
+    for number, value in enumerate(values, 1):
+        track.add(value, float(number), number)
+    assert len(track._below) <= len(set(values))
+    assert len(track._above) <= len(set(values))
+
+
 @given(chunks=st.lists(st.lists(st.none() | prices, max_size=10), max_size=10), trigger=prices)
 def test_touch_between_two_looks_is_never_lost(chunks: list[list[Decimal | None]], trigger: Decimal):
     """However the quotes fall between the looks, the lowest and highest bids are handed over once."""

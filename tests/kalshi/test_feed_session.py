@@ -112,6 +112,17 @@ def test_data_before_its_ack_is_not_lost():
     assert bench.missing() is None
 
 
+def test_added_market_waits_for_its_own_ack():
+    """The subscription is known and data flows, but this market was not acknowledged."""
+    bench = Bench().live()
+    bench.session.want((TICKER, OTHER), (), bench.now_s)
+    (add,) = [c for c in bench.due() if c["params"].get("sid") == 2]
+    bench.take(snapshot(2, YES, NO, market=OTHER))
+    assert bench.missing(OTHER) == "ack"
+    bench.take(envelope("ok", {"market_tickers": [TICKER, OTHER]}, id=add["id"], sid=2, seq=3))
+    assert bench.missing(OTHER) is None
+
+
 def test_gap_distrusts_every_book_of_the_subscription():
     """The counter does not say which market was missed; deltas wait for the snapshots."""
     bench = Bench(held=(TICKER, OTHER))

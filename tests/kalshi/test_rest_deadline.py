@@ -17,7 +17,7 @@ from base.simulator.server import SimulatorServer
 from tests.kalshi.rest_bench import client_of, exit_of, rude_server
 
 CLOCK = SystemClock()
-TIMEOUT_S = 0.6
+TIMEOUT_S = 0.4
 Talk = Callable[[socket.socket, bytes], None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,15 +11,20 @@ from decimal import Decimal
 import pytest
 
 from base.clock import SystemClock
+from base.errors import TransportError
 from base.feed.clock_offset import ClockOffset
 from base.kalshi.auth import load_signer
+from base.kalshi.buffered_socket import Waker
+from base.kalshi.dialing import Dialer
+from base.kalshi.handshake import HandshakeRefused
 from base.kalshi.websocket_client import WebSocketManager
+from base.kalshi.websocket_link import Connector
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
 from base.model import AccountEvent, Fill, LifecycleEvent, OrderReport, PositionPush, Quote, Side, Source
 from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
 from tests.kalshi.frames import delta, snapshot, ticker
-from tests.kalshi.rest_bench import client_of, exit_of
+from tests.kalshi.rest_bench import client_of, exit_of, rude_server
 from tests.support import eventually
 
 D = Decimal
@@ -361,21 +367,39 @@ def test_handler_that_raises_is_isolated(sim: SimulatorServer):
 
 def test_wanting_during_the_handshake_does_not_break_it(sim: SimulatorServer):
     """A wake-up while the exchange has not answered yet is no reason to give up."""
-    ending = threading.Event()
-    with Feed(sim) as feed:
+    waker, was_woken = Waker(), threading.Event()
 
-        def pester() -> None:
-            number = 0
-            while not ending.is_set() and number < 5000:
-                number += 1
-                feed.manager.watch_only(f"KXW{number}")
+    def answer_late(connection: socket.socket, head: bytes) -> None:
+        waker.wake()
+        threading.Event().wait(0.1)  # time for the reader to be woken
+        was_woken.set()
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
-        thread = threading.Thread(target=pester)
-        thread.start()
-        eventually(lambda: feed.stat("connects") == 1, 3)
-        ending.set()
-        thread.join()
-        assert feed.stat("connection_errors") == 0
+    with rude_server(answer_late) as url:
+        signer = load_signer(sim.key_id, sim.private_key_path)
+        connector = Connector(url.replace("http", "ws"), signer, CLOCK, Dialer(CLOCK), waker, 2.0)
+        with pytest.raises(HandshakeRefused):
+            connector.open(lambda: False)
+    assert was_woken.is_set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 101 Switching", id="cut off"),
+        pytest.param(b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\n\r\n", id="redirect"),
+        pytest.param(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\n\r\n", id="no accept key"),
+        pytest.param(b"SSH-2.0\r\n\r\n", id="no HTTP"),
+        pytest.param(b"HTTP/1.1 401 No\r\nContent-Length: 999999999\r\n\r\n" + b"x" * 200_000, id="flood"),
+    ],
+)
+def test_broken_handshake_is_a_transport_error(sim: SimulatorServer, answer: bytes):
+    """Nothing of it reaches the program as another library's exception."""
+    with rude_server(lambda connection, head: connection.sendall(answer)) as url:
+        signer = load_signer(sim.key_id, sim.private_key_path)
+        connector = Connector(url.replace("http", "ws"), signer, CLOCK, Dialer(CLOCK), Waker(), 1.0)
+        with pytest.raises(TransportError):
+            connector.open(lambda: False)
 
 
 def test_stop_ends_at_any_moment(sim: SimulatorServer):
