@@ -32,7 +32,8 @@ MOST_ROUNDS = 30
 
 def time_passes(day: Day) -> None:
     """Nothing changes for a while."""
-    day.world.quiet(day.random.choice([0.05, 0.3, 1, 1, 3, 7]), day.random.choice([0.1, 0.3, 0.5]))
+    seconds = day.random.choice([0.05, 0.05, 0.3, 0.3, 1, 1, 3, 7, 12])
+    day.pass_s(seconds, min(seconds, day.random.choice([0.1, 0.5])))
 
 
 def price_moves(day: Day) -> None:
@@ -49,6 +50,8 @@ def _next_bid(day: Day) -> Decimal | None:
         return None
     if day.chance(0.05):
         return D("0.01")
+    if day.chance(0.1):
+        return D(day.random.choice(["0.31", "0.39", "0.40", "0.80", "0.82"]))  # at the levels of the rules
     if day.chance(0.3):
         return D(day.random.randint(2, 95)) / 100
     near = (day.exchange.bid or D("0.40")) + D(day.random.randint(-8, 7)) / 100
@@ -92,9 +95,12 @@ def answer_comes(day: Day) -> None:
     client_id = send.order.client_order_id
     if draw < 0.55:
         outcome = day.exchange.accept(send, rests=day.chance(0.05))
+        day.promises.check_sold(send.intent_id)
     elif draw < 0.75:
         if day.chance(0.6):
-            day.exchange.execute(send)
+            day.execute(send)
+        elif day.chance(0.5):
+            day.delay(send)
         outcome = Unanswered(client_order_id=client_id, why="timeout")
     elif draw < 0.85:
         outcome = NotSent(client_order_id=client_id, why="429")
@@ -189,7 +195,7 @@ def resting_orders_are_seen(day: Day) -> None:
 
 def market_changes(day: Day) -> None:
     """Another status, grid or close; read, or pushed."""
-    statuses = [MarketStatus.ACTIVE] * 4 + [MarketStatus.INACTIVE, MarketStatus.CLOSED]
+    statuses = [MarketStatus.ACTIVE] * 10 + [MarketStatus.INACTIVE, MarketStatus.CLOSED]
     if day.chance(0.2):
         statuses.append(MarketStatus.DETERMINED)
     if day.chance(0.5):
@@ -199,18 +205,18 @@ def market_changes(day: Day) -> None:
         day.see_market(
             status=day.random.choice(statuses),
             grid=day.random.choice([GRID, GRID, HALF_CENTS]),
-            close_ms=day.random.choice([None, None, day.world.utc_ms() + 5_000]),
+            close_ms=day.random.choice([*[None] * 7, day.world.utc_ms() + 5_000]),
         )
 
 
 def shard_changes(day: Day) -> None:
     """Trading pauses, or goes on."""
-    day.see_shard(trading_active=day.chance(0.7))
+    day.see_shard(trading_active=day.chance(0.8))
 
 
 def sequence_breaks_or_heals(day: Day) -> None:
     """The book's counter skips, or its snapshot came."""
-    if day.chance(0.6):
+    if day.chance(0.8):
         day.world.link()
         day.world.step()
     else:
@@ -237,8 +243,8 @@ HAPPENINGS: dict[Callable[[Day], None], int] = {
     order_is_pushed_again: 3,
     orders_are_read: 12,
     positions_are_read: 10,
-    rest_book_arrives: 6,
-    monitor_goes_round: 5,
+    rest_book_arrives: 14,
+    monitor_goes_round: 10,
     user_trades: 3,
     person_retries: 2,
     market_changes: 2,
@@ -249,4 +255,4 @@ HAPPENINGS: dict[Callable[[Day], None], int] = {
     sequence_breaks_or_heals: 1,
     connection_breaks: 1,
 }
-"""What may happen, and how often in 157 times."""
+"""What may happen, and how often in 170 times."""

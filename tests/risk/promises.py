@@ -24,6 +24,7 @@ class Promises:
 
     def __init__(self, world: World, exchange: TrueExchange):
         self.unanswered: list[Send] = []
+        self.sent_s: dict[str, float] = {}  # newest sending of an id
         self._world = world
         self._exchange = exchange
         self._journalled: set[str] = set()
@@ -41,6 +42,12 @@ class Promises:
         elif isinstance(effect, Send):
             self._check_order(effect)
             self.unanswered.append(effect)
+            self.sent_s[effect.order.client_order_id] = self._world.now_s
+
+    def check_sold(self, intent_id: str) -> None:
+        """Hold what an intent truly sold against the quantity fixed at its trigger."""
+        sold, quantity = self._exchange.sold[intent_id], self._intents[intent_id]["quantity"]
+        must(sold <= quantity, f"{sold} of {quantity} were sold")
 
     def _check_order(self, send: Send) -> None:
         order, intent = send.order, self._intents[send.intent_id]

@@ -33,6 +33,8 @@ RULES = (
     Rule(name="default", stop=D("0.40"), updates=2, max_spread=D("0.05"), catastrophe=D("0.20")),
     Rule(name="default", take_profit=D("0.80")),
 )
+LATEST_S = 3.9
+"""An order reaches the exchange at most this long after it was sent: the proof of absence allows for five."""
 EVENING_S = 90
 EVENING_BID = "0.37"  # touched, and inside the floor of every stop
 
@@ -55,6 +57,7 @@ class Day:
         self.diary: list[str] = []
         self._checked = 0
         self.reads_asked = 0
+        self._late: list[tuple[float, Send]] = []
         if self.chance(0.7):
             self.world.hold("10", "0.60")
         else:
@@ -101,6 +104,32 @@ class Day:
         self.note(f"bid {seen.bid} ask {seen.ask}")
         self.world.cache.put(quote)
 
+    def delay(self, send: Send) -> None:
+        """``send`` is on its way for seconds yet, or lost when those are over already."""
+        latest_s = self.promises.sent_s[send.order.client_order_id] + LATEST_S
+        if latest_s > self.world.now_s:
+            self._late.append((self.random.uniform(self.world.now_s, latest_s), send))
+
+    def pass_s(self, seconds: float, step_s: float) -> None:
+        """Time passes in steps; what is on its way arrives."""
+        for _ in range(round(seconds / step_s)):
+            self.world.quiet(step_s, step_s)
+            self.check()
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Orders whose answer was lost reach the exchange."""
+        for at_s, send in self._late[:]:
+            if at_s <= self.world.now_s:
+                self._late.remove((at_s, send))
+                self.note(f"{send.order.client_order_id} arrives late")
+                self.execute(send)
+
+    def execute(self, send: Send) -> None:
+        """``send`` reaches the exchange and nobody is told."""
+        self.exchange.execute(send)
+        self.promises.check_sold(send.intent_id)
+
     def answer(self, send: Send, outcome: Outcome) -> None:
         """The executor's word on ``send``."""
         self.tell(
@@ -141,6 +170,7 @@ class Day:
 
     def _proven_price(self) -> None:
         self.world.now_s += 1
+        self.deliver()
         self.world.link()
         self.quote(EVENING_BID)
         self.world.rest(EVENING_BID)
