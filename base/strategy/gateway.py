@@ -17,11 +17,13 @@ from base.clock import Clock
 from base.errors import MonitorError
 from base.model import Accepted, EntryOrder, Key, Market, Outcome, Position, Refused, Side
 from base.strategy.contract import Markets
+from base.strategy.entry_limits import EntryBudget, EntryLimits
 from base.units import COUNT_STEP, ZERO
 
 MARKET_AGE_S = 30.0
 """A market read longer ago than this is read again before an order. Seconds."""
 
+NO_LIMITS = EntryLimits()
 GOOD_TILL_CANCELED = "good_till_canceled"
 IMMEDIATE_OR_CANCEL = "immediate_or_cancel"
 
@@ -53,13 +55,17 @@ class GuardedGateway:
         guards: Guards,
         opened: Callable[[Position], None],
         clock: Clock,
+        limits: EntryLimits = NO_LIMITS,
+        held: Callable[[Key], Decimal] | None = None,
     ):
         self._client = client
         self._markets = markets
         self._guards = guards
         self._opened = opened
         self._clock = clock
-        self._lock = threading.Lock()  # the known-markets lock: a strategy may use threads of its own
+        self._budget = EntryBudget(limits)
+        self._held = held or (lambda _: ZERO)  # contracts of the market that the monitor guards
+        self._lock = threading.Lock()  # the gateway lock: a strategy may use threads of its own
         self._known: dict[str, tuple[float, Market]] = {}
 
     def buy(
@@ -125,6 +131,8 @@ class GuardedGateway:
             return _refused(client_order_id, market)
         if why := what_is_wrong(market, side, count, price, self._clock.utc_ms()):
             return _refused(client_order_id, why)
+        if is_buy and (why := self._limit(Key(subaccount, ticker), count, price)):
+            return _refused(client_order_id, why)
         return self._client.place_entry(
             EntryOrder(
                 client_order_id=client_order_id,
@@ -138,6 +146,15 @@ class GuardedGateway:
                 time_in_force=GOOD_TILL_CANCELED if rests else IMMEDIATE_OR_CANCEL,
             )
         )
+
+    def _limit(self, key: Key, count: Decimal, price: Decimal) -> str | None:
+        """Why the entry limits hold this order back; ``None``: they don't, and it is counted as sent."""
+        now_s = self._clock.boot_s()
+        with self._lock:
+            why = self._budget.refuses(count, price, self._held(key), now_s)
+            if why is None:
+                self._budget.sent(now_s)
+        return why
 
     def _market(self, ticker: str) -> Market | str:
         """The market as read a moment ago, or why it is not known."""

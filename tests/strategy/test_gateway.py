@@ -22,6 +22,7 @@ from base.model import (
     Side,
     Unanswered,
 )
+from base.strategy.entry_limits import EntryLimits
 from base.strategy.gateway import GuardedGateway
 from base.units import PriceGrid
 from tests.support import FakeClock
@@ -224,3 +225,18 @@ def test_lost_answer_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(world.buy(), Unanswered)
     assert len(calls) == 1
     assert world.opened == []
+
+
+def test_a_buy_over_its_limit_is_refused_here_and_a_sale_is_not() -> None:
+    """Limits hold entries only, and count what the monitor guards already."""
+    world = World()
+    limits = EntryLimits(max_contracts_per_market=D(15))
+    world.gateway = GuardedGateway(
+        world, world, world, world.opened.append, world.clock, limits, held=lambda key: D(6)
+    )
+    refused = world.buy()
+    assert isinstance(refused, Refused)
+    assert (refused.status, refused.code) == (0, "max_contracts_per_market")
+    assert isinstance(world.buy(count=D(9)), Accepted)
+    assert isinstance(world.gateway.sell(TICKER, Side.YES, D(50), D("0.40")), Accepted)
+    assert [order.is_buy for order in world.sent] == [True, False]
