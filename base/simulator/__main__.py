@@ -24,7 +24,7 @@ from base.simulator.keys import ApiKey
 from base.simulator.rate_limits import ADVANCED
 from base.simulator.running import Running
 from base.simulator.scenarios.catalogue import UnknownScenario, find
-from base.simulator.semantics import Semantics
+from base.simulator.semantics import STRICT, Semantics
 from base.simulator.venue import MEMBER, Venue
 
 PARENT_CHECK_S = 0.5
@@ -44,6 +44,12 @@ def simulate(
     key_dir: Annotated[
         str, typer.Option(help="Keep key.pem and key_id here and reuse them. Empty: a new key.")
     ] = "",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Thursday's pause, cancel-all's minute, lapsed attestations: as documented."
+        ),
+    ] = False,
     parent_pid: Annotated[int, typer.Option(help="Exit when this process is gone; 0: never.")] = 0,
 ) -> None:
     """Serve the embedded exchange until SIGTERM or SIGINT."""
@@ -58,7 +64,11 @@ def simulate(
         _refuse(f"cannot listen on 127.0.0.1:{port}: {problem}")
     with _key_folder(key_dir) as folder:
         key = create_rsa(folder)
-        running = Running(_venue(key), play, listener, seed=seed, speed=speed)
+        running = Running(
+            _venue(key, STRICT if strict else Semantics()), play, listener, seed=seed, speed=speed
+        )
+        if play.notice:
+            print(play.notice, file=sys.stderr, flush=True)
         asyncio.run(_serve(running, key, parent_pid))
 
 
@@ -81,8 +91,8 @@ def _refuse(sentence: str) -> None:
     raise typer.Exit(WRONG_USAGE)
 
 
-def _venue(key: KeyPair) -> Venue:
-    venue = Venue(Semantics(), SystemClock(), ADVANCED, salt=secrets.randbits(32))
+def _venue(key: KeyPair, semantics: Semantics) -> Venue:
+    venue = Venue(semantics, SystemClock(), ADVANCED, salt=secrets.randbits(32))
     venue.keys[key.key_id] = ApiKey(
         key_id=key.key_id, public_key=key.public_key, account_id=MEMBER, name="simulated"
     )

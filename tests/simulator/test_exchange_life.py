@@ -26,6 +26,15 @@ def test_an_order_group_cancels_itself_past_its_limit() -> None:
     assert world.order(ME, "bid", "0.50", "1", order_group_id=group.group_id).status == "resting"
 
 
+@pytest.mark.parametrize(("subaccount", "shard"), [(1, 0), (0, 2)])
+def test_a_group_belongs_to_one_subaccount_and_shard(subaccount: int, shard: int) -> None:
+    """Elsewhere it is not found."""
+    world = World()
+    group = groups.create(world.exchange.state, ME, subaccount, shard, D(5), world.now)
+    with refused(404, "not_found"):
+        world.order(ME, "bid", "0.50", "1", order_group_id=group.group_id)
+
+
 def test_the_group_window_moves() -> None:
     """What matched long ago no longer counts."""
     world = World()

@@ -20,6 +20,7 @@ import pytest
 
 from base.simulator.server import SimulatorServer
 from tests.simulator.loopback import Client, Feed, eventually
+from tests.simulator.published_spec import REFERENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,3 +115,16 @@ def test_it_ends_when_its_parent_is_gone() -> None:
         return status.exists() and ") Z " in status.read_text()
 
     eventually(is_gone, 5.0)
+
+
+def test_it_says_whose_data_it_plays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On stderr at the start, and in every title; strict or not."""
+    if not (REFERENCE / "data").is_dir():
+        pytest.skip(f"needs the recordings in {REFERENCE}/data: set REFERENCE_DIR")
+    monkeypatch.setenv("REFERENCE_DIR", str(REFERENCE))
+    with running("--scenario", "sol", "--strict") as (process, line):
+        assert process.stderr is not None
+        notice = process.stderr.readline()
+        titles = {m["title"] for m in Client(as_server(line)).get("/markets")["markets"]}
+    for text in (notice, *titles):
+        assert all(part in text for part in ("Johnny-God", "CC BY 4.0", "synthesised"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from base.simulator.clock import ManualClock
 from base.simulator.engine.events import BookChanged, BookCleared, Event, MarketChanged, TopChanged, Traded
+from base.simulator.engine.orders import OrderRequest, Side, TimeInForce
 from base.simulator.rate_limits import UNLIMITED
 from base.simulator.scenarios.catalogue import UnknownScenario, find
 from base.simulator.scenarios.stage import Stage
@@ -193,6 +195,54 @@ def test_a_capture_becomes_the_book(tmp_path: Path, broken: bool) -> None:
     assert show.venue.exchange.state.account(MEMBER).holding(0, market.ticker, 2).count == 25
 
 
+@pytest.mark.parametrize("speed", [1.0, 50.0])
+@pytest.mark.parametrize(
+    ("yes", "no", "result", "paid"), [("0.9700", "0.0100", "yes", 25), ("0.0200", "0.9600", "no", 0)]
+)
+def test_a_recorded_market_ends_as_its_last_prices_say(
+    tmp_path: Path, yes: str, no: str, result: str, paid: int, speed: float
+) -> None:
+    """After its close: empty book, result, money; at any speed."""
+    ticker = "KXREC-26DEC31-T1.50"
+    close = datetime.fromtimestamp(NOW / 1000 + 3, UTC).isoformat()
+    book = {"market_ticker": ticker, "yes_dollars_fp": [[yes, "9.00"]], "no_dollars_fp": [[no, "9.00"]]}
+    lines: list[dict[str, object]] = [
+        {"note": "watch_market", "data": {"market_ticker": ticker, "close_time": close}},
+        {"frame": {"type": "orderbook_snapshot", "msg": book}},
+    ]
+    path = tmp_path / "capture.jsonl"
+    path.write_text("\n".join(json.dumps({"recv_ns": NOW * 10**6} | line) for line in lines))
+    # The book is cleared one real second after the close; at speed 50 that is long after it.
+    show = Show(str(path), 20.0 if speed == 1 else 80.0, speed=speed)
+    market = show.venue.exchange.state.market(ticker)
+    assert (market.status, market.result) == ("finalized", result)
+    kinds = [e.kind for _, e in show.events if isinstance(e, MarketChanged)]
+    assert kinds == ["determined", "settled"]
+    holding = show.venue.exchange.state.account(MEMBER).holding(0, ticker, 2)
+    assert holding.count == 0
+    assert holding.realized + 25 * (1 - D(no)) == paid
+    assert "as recorded" in find(str(path)).notice
+
+
+def test_orders_hit_the_recorded_book(tmp_path: Path) -> None:
+    """A sale takes what was recorded; the recording's next frames go on from there."""
+    clock = ManualClock(NOW)
+    venue = Venue(Semantics(), clock, UNLIMITED, salt=0)
+    stage, play = Stage(venue, 0), find(str(_capture(tmp_path)))
+    play.open(stage)
+    play.play(stage, 1.5)
+    request = OrderRequest(
+        ticker="KXREC-26DEC31-T1.50", side=Side.ASK, count=D(20), price=D("0.40"),
+        time_in_force=TimeInForce.IOC, reduce_only=True,
+    )  # fmt: skip
+    order = venue.exchange.submit(MEMBER, request, NOW)
+    assert (order.filled, order.average_price) == (D(20), D("0.4165"))
+    book = venue.exchange.state.market("KXREC-26DEC31-T1.50").book
+    assert book.bids.levels() == [(D("0.41"), D(18))]
+    play.play(stage, 9.0)
+    assert book.asks.levels() == [(D("0.495"), D(7))]
+
+
 def test_an_unknown_scenario_is_refused_with_what_exists(tmp_path: Path) -> None:
     """A name, a file without markets."""
     with pytest.raises(UnknownScenario, match="demo"):
@@ -214,7 +264,8 @@ def test_sol_plays_and_says_that_its_book_is_synthesised(monkeypatch: pytest.Mon
     monkeypatch.setenv("REFERENCE_DIR", str(REFERENCE))
     show = Show("sol", 130.0)
     markets = show.venue.exchange.state.markets.values()
-    assert all("synthesised" in m.spec.title and "CC BY" in m.spec.title for m in markets)
+    for text in (*(m.spec.title for m in markets), find("sol").notice):
+        assert all(part in text for part in ("synthesised", "Johnny-God", "CC BY 4.0"))
     bids = [bid for _, bid in show.bids("KXSOL15M-26AUG170230-30") if bid is not None]
     assert max(bids) == D("0.946")
     assert min(bids) == D("0.17")

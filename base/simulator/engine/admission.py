@@ -119,8 +119,9 @@ def check_cash(
         raise Refused(400, "insufficient_balance", "insufficient balance")
 
 
-def check_group(state: State, account: Account, request: OrderRequest) -> None:
+def check_group(state: State, account: Account, market: Market, request: OrderRequest) -> None:
     """Raise Refused for a triggered group or too many open orders."""
-    groups.admit(state, account.account_id, request.order_group_id)
+    place = request.subaccount, market.exchange_index
+    groups.admit(state, account.account_id, request.order_group_id, *place)
     if len(account.resting) >= MAX_OPEN_ORDERS:
         raise bad_order("too many open orders")

@@ -76,11 +76,14 @@ def delete(state: State, group: Group, now_ms: int) -> None:
     _report(state, group, "deleted", now_ms)
 
 
-def admit(state: State, account_id: str, group_id: str | None) -> None:
-    """Raise Refused unless an order may join the group."""
+def admit(state: State, account_id: str, group_id: str | None, subaccount: int, exchange_index: int) -> None:
+    """Raise Refused unless an order may join the group, which lives on one shard."""
     if group_id is None:
         return
-    if find(state, account_id, group_id).is_triggered:
+    group = find(state, account_id, group_id)
+    if (group.subaccount, group.exchange_index) != (subaccount, exchange_index):
+        raise not_found("order group not found")
+    if group.is_triggered:
         raise bad_order("order group is triggered")
 
 

@@ -25,7 +25,7 @@ def submit(state: State, account_id: str, request: OrderRequest, now_ms: int) ->
     first = admission.repeated(state, account, request.client_order_id)
     if first is not None:
         return first
-    admission.check_group(state, account, request)
+    admission.check_group(state, account, market, request)
     count = admission.allowed_count(state, account, market, request)
     admission.check_cash(state, account, market, request, count, now_ms)
     order = enter(state, account, market, request, now_ms)

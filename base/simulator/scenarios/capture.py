@@ -2,6 +2,9 @@
 
 The account holds 25 YES of the first market and, if there is a second, 25 NO of that, both
 bought at what they cost when first seen; so any client can be tried on a recording.
+
+A recording does not say who won. Some seconds after its close a market is determined for the side
+that its last recorded prices favour, and settled a little later.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+from base.simulator.engine import lifecycle
 from base.simulator.engine.market import MarketSpec, Status
 from base.simulator.engine.money import ONE, ZERO
 from base.simulator.engine.orders import Side
@@ -29,6 +33,7 @@ COUNT = Decimal(25)
 CASH = "5000"
 SHARD = 2
 FAR_S = 6 * 3600.0
+DETERMINE_AFTER_S, SETTLE_AFTER_S = 5.0, 10.0  # scenario time after the close
 Levels = dict[Side, dict[Decimal, Decimal]]
 
 
@@ -41,6 +46,11 @@ class Capture:
         self._next: Line | None = next(self._lines, None)
         self._books: dict[str, Levels] = {}
         self._given: set[str] = set()
+        self._favours_yes: dict[str, bool] = {}
+        self.notice = (
+            f"Playing {path.name}: books and prices as recorded; the account, its orders, "
+            "and the results of markets are simulated."
+        )
 
     @property
     def tickers(self) -> list[str]:
@@ -71,6 +81,22 @@ class Capture:
             with contextlib.suppress(KeyError, TypeError, ValueError, ArithmeticError):
                 self._perform(stage, self._next)  # a malformed frame is skipped
             self._next = next(self._lines, None)
+        for ticker in self.tickers:
+            self._finish(stage, ticker, until_s)
+
+    def _finish(self, stage: Stage, ticker: str, until_s: float) -> None:
+        """Remember whom the open market favours; determine and settle the closed one."""
+        state = stage.exchange.state
+        market = state.market(ticker)
+        after_close_s = until_s - self._synopsis.close_at_s.get(ticker, until_s)
+        if market.status is Status.ACTIVE and market.shown and market.shown.bid is not None:
+            ask = market.shown.ask if market.shown.ask is not None else ONE
+            self._favours_yes[ticker] = market.shown.bid + ask >= 1
+        elif market.status is Status.CLOSED and market.is_cleared and after_close_s >= DETERMINE_AFTER_S:
+            result = "yes" if self._favours_yes.get(ticker) else "no"
+            lifecycle.determine(state, market, result, stage.now_ms())
+        elif market.status is Status.DETERMINED and after_close_s >= SETTLE_AFTER_S:
+            lifecycle.settle(state, market, stage.now_ms())
 
     def _perform(self, stage: Stage, line: Line) -> None:
         ticker = line.body.get("market_ticker")

@@ -43,6 +43,7 @@ class Play:
     roles: tuple[Role, ...]
     cash: dict[int, str]
     cues: list[tuple[float, Callable[[Stage], None]]] = field(default_factory=list)
+    notice: str = ""
     _ladders: list[Ladder] = field(default_factory=list)
     _beat: int = 0
 

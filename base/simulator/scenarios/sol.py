@@ -24,7 +24,8 @@ FALLING, OTHER = "KXSOL15M-26AUG170230-30", "KXSOL15M-26AUG170200-00"
 LONGEST_GAP_S = 2.0
 BEAT_S = 0.5
 SHARD = 2
-TITLE = "Solana 15 min, recorded 2026-08-17 (CC BY 4.0), book synthesised"
+SOURCE = "kalshi-crypto-15m-dataset by Johnny-God, CC BY 4.0"
+TITLE = f"Solana 15 min of 2026-08-17, book synthesised. Data: {SOURCE}"
 
 
 class MissingRecording(FileNotFoundError):
@@ -79,7 +80,13 @@ def _row(at_s: float, body: dict[str, Any]) -> Row:
 
 
 class Sol:
-    """Plays two recorded markets over and over a synthetic ladder."""
+    """Plays two recorded markets over a synthetic ladder."""
+
+    notice = (
+        f"Data: {SOURCE} (github.com/Johnny-God/kalshi-crypto-15m-dataset, "
+        "creativecommons.org/licenses/by/4.0). Prices are recorded; the books are synthesised "
+        "from best prices and total depth, gaps are shortened."
+    )
 
     def __init__(self) -> None:
         path = recording()

@@ -76,6 +76,11 @@ class Stage:
 class Scenario(Protocol):
     """A play. ``open`` sets the stage; ``play`` performs what is due."""
 
+    @property
+    def notice(self) -> str:
+        """Return what whoever starts it is told: origin and licence of data; empty for own plays."""
+        ...
+
     def open(self, stage: Stage) -> None:
         """List markets, give cash and positions, fill the books."""
         ...
@@ -87,6 +92,8 @@ class Scenario(Protocol):
 
 class Empty:
     """No markets and no cash: a test sets its own stage."""
+
+    notice = ""
 
     def open(self, stage: Stage) -> None:
         """Do nothing."""
