@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from base.app.account_folder import AccountFolder, drop_old_runs, folder_of, note_current
 from base.app.config import Config, load_config
+from base.app.config_watch import ConfigFile, ConfigWatch
 from base.app.control import ControlServer
 from base.app.credentials import Access, access_to
 from base.app.embedded import EmbeddedExchange
@@ -29,7 +30,7 @@ from base.app.stopping import STOP_S, Stops
 from base.app.strategy_view import CachedPrices, EntryGuards, MonitoredHoldings, WatchedMarkets
 from base.app.wiring import Parts
 from base.clock import Clock, SystemClock
-from base.risk.messages import Line
+from base.risk.messages import Line, SettingsChanged
 from base.risk.ports import MonitorView
 from base.strategy.contract import Context, Strategy
 from base.strategy.gateway import GuardedGateway
@@ -60,6 +61,7 @@ class TradingApp:
         died: Told the name of a critical thread that died, and its error; ends the process by default.
         clock: The clocks of this machine.
         environ: Environment variables, for credentials.
+        source: The file the settings came from; it is read again when it changes.
     """
 
     positions: Positions
@@ -71,9 +73,10 @@ class TradingApp:
         died: Died = end_process,
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
+        source: ConfigFile | None = None,
     ):
         self.config = config
-        self._died = died
+        self._died, self._source = died, source
         self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
         self.stopping = threading.Event()
@@ -81,6 +84,7 @@ class TradingApp:
         self._parts: Parts | None = None
         self._folder: AccountFolder | None = None
         self._embedded: EmbeddedExchange | None = None
+        self._config_watch: ConfigWatch | None = None
 
     @classmethod
     def from_config(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -89,7 +93,8 @@ class TradingApp:
         Raises:
             ConfigError: Every mistake in it.
         """
-        return cls(load_config(Path(path), overrides))
+        source = ConfigFile(Path(path), tuple(overrides))
+        return cls(load_config(source.path, overrides), source=source)
 
     def __enter__(self) -> Self:
         self.start()
@@ -121,6 +126,7 @@ class TradingApp:
             if strategy is not None:
                 self._start_strategy(strategy, parts, folder)
             self._start_control(folder)
+            self._watch_config(parts)
         except BaseException:
             self.stop()
             raise
@@ -186,6 +192,13 @@ class TradingApp:
         self._stops.add("control", server.stop, longest_s=UNCRITICAL_STOP_S)
         server.start()
 
+    def _watch_config(self, parts: Parts) -> None:
+        if self._source is not None:
+            watch = ConfigWatch(self._source, self.config, self._take_settings, parts.monitor.submit)
+            self._config_watch = watch
+            self._stops.add("config watch", watch.stop, longest_s=UNCRITICAL_STOP_S)
+            watch.start()
+
     # --- while it runs --------------------------------------------------------------------------
 
     def view(self) -> MonitorView:
@@ -211,6 +224,18 @@ class TradingApp:
     def resume(self) -> dict[str, Any]:
         """Allow entries again."""
         return self._switch(is_halted=False)
+
+    def reload_settings(self) -> None:
+        """Read config.yaml again now. Safe to call from a signal handler."""
+        if self._config_watch is not None:
+            self._config_watch.tell()
+
+    def _take_settings(self, config: Config) -> None:
+        """Take over settings whose ``stops`` changed. Called on the config watch's thread."""
+        if self._parts is not None:
+            self.config = config
+            self._parts.refresher.stale_after_s = config.stops.stale_after_s
+            self._parts.monitor.submit(SettingsChanged(settings=config.stops.as_settings()))
 
     def _switch(self, *, is_halted: bool) -> dict[str, Any]:
         if self._folder is None or self._parts is None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from base.app.cli import DONE, NOT_SO, Common, LogLevel
 from base.app.config import Config, load_config
+from base.app.config_watch import ConfigFile
 from base.app.loop import TradingApp
 from base.app.starting import Interrupted
 from base.app.stderr import CurrentStderr
@@ -97,7 +98,9 @@ def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
     ending = Ending()
     ending.watch_signals()
     ending.watch_threads()
-    app = TradingApp(config, died=ending.thread_died)
+    source = ConfigFile(common.config, common.overrides)
+    app = TradingApp(config, died=ending.thread_died, source=source)
+    signal.signal(signal.SIGHUP, lambda number, frame: app.reload_settings())
     app.stopping = ending.requested
     try:
         app.start()

@@ -70,7 +70,7 @@ class PriceRefresher:
         on_crashed: Crashed | None = None,
     ):
         self._cache, self._reader, self._clock = cache, reader, clock
-        self._stale_after_s = stale_after_s
+        self.stale_after_s = stale_after_s  # replaced by whoever changes the settings, read by the thread
         self._held = held
         self._audit = PriceAudit(cache, on_disagreement or (lambda ticker: None))
         self._worker = Worker("price refresher", self.run_once, TICK_S, on_crashed or _log_crash)
@@ -150,7 +150,7 @@ class PriceRefresher:
                 self._unproven_s.pop(ticker, None)
                 continue
             since_s = self._unproven_s.setdefault(ticker, now_s)
-            every_s = HELD_EVERY_S if ticker in held else self._stale_after_s
+            every_s = HELD_EVERY_S if ticker in held else self.stale_after_s
             is_lasting = now_s - since_s >= UNPROVEN_FOR_S
             if is_lasting and now_s - self._read_s.get(ticker, float("-inf")) >= every_s:
                 due.append(ticker)

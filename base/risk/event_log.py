@@ -24,6 +24,7 @@ EVENTS = frozenset({
     "UNPROTECTED", "PROTECTED", "BLIND", "SEEING", "RECOVERED", "HALTED", "RESUMED", "ALARM",
 })  # fmt: skip
 LOUD = frozenset({"ALARM", "UNPROTECTED"})
+RELOADED = frozenset({"reloaded", "reload_refused"})  # a person who changed the settings waits for these
 _COUNTS = frozenset({"count", "before", "left"})
 
 
@@ -50,7 +51,7 @@ class EventLog:
             raise ConfigError("paths.logs", f"cannot write {path}: {e.strerror}") from e
 
     def write(self, line: Line) -> None:
-        """Append one line; loud ones also go to stderr."""
+        """Append one line; loud ones, and what a reload did, also go to stderr."""
         if self._mark:
             line = replace(line, fields={**line.fields, **self._mark})
         text = format_line(line, self._clock.utc_ms())
@@ -58,7 +59,7 @@ class EventLog:
             self._recent.append(text)
             try:
                 self._file.write(text + "\n")
-                if line.event in LOUD:
+                if line.event in LOUD or line.fields.get("reason") in RELOADED:
                     self._echo.write(text + "\n")
                     self._echo.flush()
             except (OSError, ValueError):
