@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from base.simulator.clock import ManualClock
+from base.simulator.clock import ManualClock, SystemClock
 from base.simulator.engine import pauses
 from base.simulator.semantics import STRICT, Semantics
 from base.simulator.server import SimulatorServer
@@ -105,19 +105,28 @@ def test_status_and_schedule_tell_of_thursday_and_sockets_are_dropped() -> None:
             assert again.subscribe("ticker", tickers=[A])["type"] == "subscribed"
 
 
-def test_planned_maintenance_stops_everything_for_its_time(client: Client, sim: SimulatorServer) -> None:
+def test_planned_maintenance_stops_everything_for_its_time() -> None:
     """It is in the schedule first, then the exchange is paused, then it goes on."""
-    order = client.order(side="bid", price="0.1000", time_in_force="good_till_canceled").json()["order_id"]
-    sim.plan_maintenance(0.0, 0.4)
-    window = client.get("/exchange/schedule")["schedule"]["maintenance_windows"][0]
-    assert window["start_datetime"] < window["end_datetime"]
-    cancel = f"/portfolio/events/orders/{order}?market_ticker={A}"
-    status = client.get("/exchange/status")
-    assert status["exchange_active"] is False
-    assert status["exchange_estimated_resume_time"] == window["end_datetime"]
-    assert client.call("DELETE", cancel).json()["error"]["code"] == "exchange_is_paused"
-    eventually(lambda: client.get("/exchange/status")["exchange_active"])
-    assert client.call("DELETE", cancel).status_code == 200
+    clock = ManualClock(SystemClock().now_ms())
+    with SimulatorServer(clock=clock, semantics=Semantics(skew_window_s=1e9)) as sim:
+        sim.add_market(A, exchange_index=2)
+        client = Client(sim)
+        order = client.order(side="bid", price="0.1000", time_in_force="good_till_canceled").json()[
+            "order_id"
+        ]
+        cancel = f"/portfolio/events/orders/{order}?market_ticker={A}"
+        sim.plan_maintenance(60.0, 600.0)
+        [window] = client.get("/exchange/schedule")["schedule"]["maintenance_windows"]
+        assert client.get("/exchange/status")["exchange_active"] is True
+        clock.advance(60.0)
+        status = client.get("/exchange/status")
+        assert (status["exchange_active"], status["trading_active"]) == (False, False)
+        assert status["exchange_estimated_resume_time"] == window["end_datetime"]
+        assert client.call("DELETE", cancel).json()["error"]["code"] == "exchange_is_paused"
+        clock.advance(600.0)
+        assert client.get("/exchange/status")["exchange_estimated_resume_time"] is None
+        assert client.call("DELETE", cancel).status_code == 200
+        assert client.get("/exchange/schedule")["schedule"]["maintenance_windows"] == []
 
 
 def test_a_goodbye_carries_its_close_code(sim: SimulatorServer, feed: Feed) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from base.simulator.clock import ManualClock, SystemClock
 from base.simulator.engine import lifecycle
 from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
 from tests.simulator.exchange_world import ME, OTHER, D, World, refused
-from tests.simulator.loopback import A, B, Client, Feed, eventually
+from tests.simulator.loopback import A, B, Client, Feed
 
 
 def test_an_events_fees_take_the_place_of_its_series() -> None:
@@ -131,14 +132,18 @@ def test_a_result_may_be_disputed_and_amended(sim: SimulatorServer, client: Clie
 
 def test_a_determined_market_is_settled_by_its_timer() -> None:
     """Unless it is disputed; the settlement shows cost, revenue and fees."""
-    with SimulatorServer(semantics=Semantics(settlement_timer_s=0.1, read_lag_s=0.0)) as sim:
+    clock = ManualClock(SystemClock().now_ms())
+    semantics = Semantics(settlement_timer_s=60.0, read_lag_s=0.0, skew_window_s=1e9)
+    with SimulatorServer(clock=clock, semantics=semantics) as sim:
         for ticker in (A, B):
             sim.add_market(ticker)
             sim.set_position(ticker, "-10", "0.40")
             sim.determine(ticker, "no")
         sim.dispute(B)
         client = Client(sim)
-        eventually(lambda: client.get(f"/markets/{A}")["market"]["status"] == "finalized")
+        for seconds, status in ((59.0, "determined"), (1.0, "finalized")):
+            clock.advance(seconds)
+            assert client.get(f"/markets/{A}")["market"]["status"] == status
         assert client.get(f"/markets/{B}")["market"]["status"] == "disputed"
         [paid] = client.get("/portfolio/settlements")["settlements"]
         assert (paid["ticker"], paid["no_count_fp"], paid["revenue"]) == (A, "10.00", 1000)
