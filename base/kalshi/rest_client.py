@@ -12,14 +12,14 @@ from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import TypeVar
 from urllib.parse import quote
-from uuid import uuid4
 
 from base.clock import Clock
 from base.errors import MonitorError, OutcomeUnknown, TransportError, WireError
 from base.feed.clock_offset import ClockOffset
 from base.kalshi import order_writes
-from base.kalshi.account_terms import AccountLimits, KeyTerms
+from base.kalshi.account_terms import AccountLimits
 from base.kalshi.auth import Signer
+from base.kalshi.key_reads import KeyReads
 from base.kalshi.pages import Paged, each_page, in_batches
 from base.kalshi.rate_budget import CHEAP_COST, BucketLimit, Kind, RateBudget
 from base.kalshi.rest_calls import RestCalls
@@ -29,7 +29,6 @@ from base.kalshi.rest_messages import (
     BalanceBody,
     CostsBody,
     FillsPage,
-    KeysBody,
     LimitsBody,
     OneOrder,
     OrdersPage,
@@ -62,7 +61,7 @@ R = TypeVar("R")
 Order = TypeVar("Order", ExitOrder, EntryOrder)
 
 
-class KalshiRest:
+class KalshiRest(KeyReads):
     """One client with its own connections; safe for several threads.
 
     Every read raises ``RequestRefused``, ``TransportError``, ``OutcomeUnknown`` or ``WireError``
@@ -153,20 +152,6 @@ class KalshiRest:
         except OutcomeUnknown as e:
             return Unanswered(client_order_id=own_id, why=str(e))
 
-    def has_write_scope(self, ticker: str) -> bool:
-        """Whether this key may trade: cancels an order that can't exist; 404 = scope, 403 = none.
-
-        Raises:
-            RequestRefused, TransportError, OutcomeUnknown: If the answer proves neither.
-        """
-        path = _order_path(str(uuid4()))
-        answer = self._calls.once(
-            "DELETE", path, {"market_ticker": ticker}, None, kind=Kind.WRITE, shard=0, cost=CHEAP_COST
-        )
-        if answer.status in (403, 404):
-            return answer.status == 404
-        raise self._calls.error_of(answer)
-
     # --- the account ----------------------------------------------------------------------------
 
     def positions(self, subaccount: int) -> PositionsRead:
@@ -234,19 +219,6 @@ class KalshiRest:
             told = {(row.method, row.path): row.cost for row in costs.endpoint_costs}
             self._budget.set_costs(costs.default_cost, told)
         return found
-
-    def api_keys(self) -> KeyTerms | None:
-        """``GET /api_keys``: what this key may do; ``None``: the exchange doesn't list it."""
-        body = self._calls.get("/api_keys", KeysBody)
-        expires_s = body.api_key_region_expiration_ts
-        for row in body.api_keys:
-            if row.api_key_id == self._key_id:
-                return KeyTerms(
-                    scopes=tuple(row.scopes),
-                    subaccount=row.subaccount,
-                    region_expires_ms=None if expires_s is None else expires_s * 1000,
-                )
-        return None
 
     # --- the exchange ---------------------------------------------------------------------------
 

@@ -229,21 +229,6 @@ class AsOf(Struct):
     as_of_time: datetime
 
 
-class KeyRow(Struct):
-    """One API key."""
-
-    api_key_id: str
-    scopes: list[str]
-    subaccount: int | None = None
-
-
-class KeysBody(Struct):
-    """``GET /api_keys``."""
-
-    api_keys: list[KeyRow]
-    api_key_region_expiration_ts: int | None = None
-
-
 class Bucket(Struct):
     """One token bucket."""
 
