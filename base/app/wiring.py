@@ -15,6 +15,7 @@ from base.clock import Clock
 from base.errors import MonitorError
 from base.feed.clock_offset import ClockOffset
 from base.feed.refresher import BookReader, PriceRefresher
+from base.kalshi.messages import Subscribed
 from base.kalshi.rate_budget import RateBudget
 from base.kalshi.rest_client import KalshiRest
 from base.kalshi.websocket_client import WebSocketManager
@@ -140,7 +141,7 @@ class Parts:
 
     def _feed(self) -> WebSocketManager:
         submit = self._inbox.submit
-        return WebSocketManager(
+        feed = WebSocketManager(
             self._access.endpoints.websocket_url,
             self._access.signer,
             self.cache,
@@ -151,6 +152,14 @@ class Parts:
             on_disconnected=lambda why: submit(Linked(is_up=False)),
             on_crashed=self._crashed,
         )
+
+        def acknowledged(frame: Subscribed) -> None:
+            # What was traded before this moment was not pushed: the reports must say it now.
+            if frame.channel in ("fill", "market_positions"):
+                submit(Linked(is_up=True))
+
+        feed.register_handler("subscribed", acknowledged)
+        return feed
 
     def _refresher(self) -> PriceRefresher:
         return PriceRefresher(
