@@ -9,7 +9,7 @@ import pytest
 
 from base.model import Fill, OrderReport
 from base.risk.messages import ConfirmPrice, MarketsSeen, PersonAsks
-from base.risk.rules import Rule
+from base.risk.rules import BelowFloor, Rule
 from base.units import PriceGrid
 from tests.risk.world import KEY, MARGIN_S, TICKER, World, armed
 
@@ -157,6 +157,13 @@ def test_a_bid_that_comes_back_odd_is_confirmed() -> None:
     assert len(world.sends) == 1
 
 
+def test_chasing_never_takes_a_take_profit_below_its_target() -> None:
+    """`below_floor: chase` is a stop's: whatever is missed, a take profit sells at its target or better."""
+    world = armed(BOTH_ENDS, below_floor=BelowFloor.CHASE, last_floor=D("0.05")).bid("0.75").bid("0.80")
+    world.meanwhile(missed, 5, 0.4)
+    assert min(send.order.price for send in world.sends) == D("0.80")
+
+
 # --- refusals ---------------------------------------------------------------------------------------
 
 
@@ -168,6 +175,25 @@ def test_a_refused_price_waits_for_the_grid_however_long_the_read_takes() -> Non
     world.tell(MarketsSeen(markets={TICKER: coarse}))
     world.bid("0.40").quiet(1, step_s=0.1)
     assert (world.state, world.sends[-1].order.price) == ("IN_FLIGHT", D("0.35"))
+
+
+def test_an_order_that_did_not_leave_goes_under_a_new_id_when_the_grid_changed() -> None:
+    """The same bytes go again only while their price may still be sent."""
+    world = armed().bid("0.40").not_sent()
+    coarse = replace(world.market, grid=PriceGrid.of([("0.0000", "1.0000", "0.0500")]))
+    world.tell(MarketsSeen(markets={TICKER: coarse})).quiet(1, step_s=0.1)
+    first, second = (send.order for send in world.sends)
+    assert first.client_order_id != second.client_order_id
+    assert coarse.grid.contains(second.price)
+
+
+def test_an_order_that_did_not_leave_goes_under_a_new_id_when_less_is_held() -> None:
+    """Six of ten were sold by hand meanwhile: the next order asks for four."""
+    world = armed().bid("0.40").not_sent()
+    world.tell(world.fill("6", "4", trade="x", ours=False)).quiet(1, step_s=0.1)
+    first, second = (send.order for send in world.sends)
+    assert first.client_order_id != second.client_order_id
+    assert (first.count, second.count) == (D(10), D(4))
 
 
 def test_a_refusal_at_the_floor_gets_its_new_id() -> None:
