@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -24,6 +24,7 @@ from base.simulator.keys import ApiKey
 from base.simulator.rate_limits import ADVANCED
 from base.simulator.running import Running
 from base.simulator.scenarios.catalogue import UnknownScenario, find
+from base.simulator.scenarios.stage import Scenario
 from base.simulator.semantics import STRICT, Semantics
 from base.simulator.venue import MEMBER, Venue
 
@@ -55,13 +56,7 @@ def simulate(
     """Serve the embedded exchange until SIGTERM or SIGINT."""
     if not 0 < speed <= 1000:
         _refuse(f"--speed must be above 0 and at most 1000, not {speed:g}")
-    try:
-        play = find(scenario)
-        listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-    except UnknownScenario as problem:
-        _refuse(str(problem))
-    except (OSError, OverflowError) as problem:
-        _refuse(f"cannot listen on 127.0.0.1:{port}: {problem}")
+    play, listener = _prepare(scenario, port)
     with _key_folder(key_dir) as folder:
         key = create_rsa(folder)
         running = Running(
@@ -70,6 +65,16 @@ def simulate(
         if play.notice:
             print(play.notice, file=sys.stderr, flush=True)
         asyncio.run(_serve(running, key, parent_pid))
+
+
+def _prepare(name: str, port: int) -> tuple[Scenario, socket.socket]:
+    """Return the play and its listening socket, or end with one sentence."""
+    try:
+        return find(name), socket.create_server(("127.0.0.1", port), backlog=1024)
+    except UnknownScenario as problem:
+        _refuse(str(problem))
+    except (OSError, OverflowError) as problem:
+        _refuse(f"cannot listen on 127.0.0.1:{port}: {problem}")
 
 
 @contextlib.contextmanager
@@ -86,7 +91,7 @@ def _key_folder(key_dir: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _refuse(sentence: str) -> None:
+def _refuse(sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr)
     raise typer.Exit(WRONG_USAGE)
 

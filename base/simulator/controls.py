@@ -55,7 +55,6 @@ class Controls(FaultControls, LifeControls):
     ) -> None:
         """List a market; times count from now, negative is past. Fees may be waived for a while."""
         now_ms = self._now()
-        waived_ms = None if fees_waived_s is None else now_ms + round(fees_waived_s * 1000)
         spec = MarketSpec(
             ticker=ticker,
             title=title,
@@ -68,7 +67,7 @@ class Controls(FaultControls, LifeControls):
             fee_multiplier=Decimal(fee_multiplier),
             mutually_exclusive=mutually_exclusive,
             category=category,
-            fee_waiver_until_ms=waived_ms,
+            fee_waiver_until_ms=None if fees_waived_s is None else now_ms + round(fees_waived_s * 1000),
         )
         self._call(lambda: self.running.venue.exchange.add_market(spec, now_ms))
 
