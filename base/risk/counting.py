@@ -26,6 +26,7 @@ class Holding:
         self.is_certain = as_of_ms is not None
         self._basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
         self._basis_is_fill = False
+        self._basis_names_position = False  # a push that says what is held after its fill
         self._trades: set[str] = set()
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
@@ -45,6 +46,7 @@ class Holding:
         if fill.post_position is not None:
             if not self._is_after(fill.ts_ms + AS_OF_MARGIN_MS):
                 self._stand(fill.post_position, fill.ts_ms, by_fill=True)
+                self._basis_names_position = True
         elif self._is_certainly_later(fill.ts_ms):
             self._stand(self.signed + fill.signed_count, fill.ts_ms, by_fill=True)
         else:
@@ -59,12 +61,16 @@ class Holding:
         """Whether a fill of that moment cannot be part of the newest evidence yet."""
         if self._basis_ms is None or not self.is_certain:
             return False
-        # ``as_of`` is approximate: a read may show what happened shortly after it.
-        return ts_ms >= self._basis_ms if self._basis_is_fill else ts_ms > self._basis_ms + AS_OF_MARGIN_MS
+        if not self._basis_is_fill:
+            # ``as_of`` is approximate: a read may show what happened shortly after it.
+            return ts_ms > self._basis_ms + AS_OF_MARGIN_MS
+        # Of two fills in one millisecond, a push that says what is held may hold the other already.
+        return ts_ms > self._basis_ms or (ts_ms == self._basis_ms and not self._basis_names_position)
 
     def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool) -> None:
         self.signed, self._basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
         self.is_certain = True
+        self._basis_names_position = False
 
     def is_eligible(self, as_of_ms: int | None) -> bool:
         """Whether a positions read of that moment may speak against what fills said."""

@@ -13,7 +13,7 @@ def close(guard: Guard, ctx: Context) -> None:
     intent = guard.intent
     assert intent is not None
     average, fees = intent.result(guard.side)
-    profit = exit_profit(guard.entry, average, intent.filled, fees if fees is not None else ZERO)
+    profit = exit_profit(intent.entry, average, intent.filled, fees if fees is not None else ZERO)
     ended_s = intent.sold_s if intent.sold_s is not None else ctx.now.boot_s
     guard.move(Event.CONFIRMED, ctx, filled=intent.filled)
     guard.alarms.clear()
@@ -60,9 +60,7 @@ def withdraw(guard: Guard, ctx: Context, why: str) -> None:
     assert intent is not None and guard.stop is not None
     guard.move(Event.UNTOUCHED, ctx, why=why)
     guard.state, guard.intent, guard.reason = State.ARMED, None, why
-    added, guard.added = guard.added, []
-    guard.average_in(guard.count - sum((count for count, _ in added), ZERO), added)
-    guard.is_outdated = True
+    guard.is_outdated = True  # count or entry may have changed meanwhile
     guard.alarms.clear()
     guard.line("ARMED", count=guard.count, trigger=guard.stop.trigger, intent=intent.id, reason=why)
 

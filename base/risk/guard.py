@@ -68,7 +68,6 @@ class Guard:
     is_adopted: bool = True
     was_armed: bool = False  # the journal shows it ARMED or exiting before this start
     intent: Intent | None = None
-    added: list[tuple[Decimal, Decimal]] = field(default_factory=list)  # (count, price) during an exit
     unplaced: list[Fill] = field(default_factory=list)  # fills whose order is not known yet
     resting: dict[str, OrderReport] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
@@ -168,12 +167,10 @@ class Guard:
         self.line("UNPROTECTED", count=count, reason="added")
         self.ring("unprotected_added", ctx)
 
-    def average_in(self, count: Decimal, added: list[tuple[Decimal, Decimal]]) -> None:
-        """Let ``added`` contracts, each (count, price), move the average entry of ``count`` held before."""
-        for more, price in added:
-            if self.entry is not None:
-                self.entry = (self.entry * count + price * more) / (count + more)
-            count += more
+    def average_in(self, before: Decimal, more: Decimal, price: Decimal) -> None:
+        """Let ``more`` contracts bought at ``price`` move the average entry of the ``before`` held."""
+        if self.entry is not None:
+            self.entry = (self.entry * before + price * more) / (before + more)
 
     def unprotected(self, reason: str, ctx: Context, *, is_loud: bool = True) -> None:
         """Say why the contracts are not covered; once per reason, and an alarm while it lasts."""

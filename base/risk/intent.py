@@ -23,6 +23,7 @@ class Intent:
     reason: str
     quantity: Decimal
     level: Decimal  # trigger or target
+    entry: Decimal | None  # of what it sells: contracts added later have their own price
     floor: Decimal
     evidence: Quote
     began_s: float

@@ -47,7 +47,7 @@ class Reconciler(threading.Thread):
         super().__init__(name="reconciler", daemon=True)
         self._account = account
         self._clock = clock
-        self._subaccounts = tuple(subaccounts)
+        self.subaccounts = tuple(subaccounts)  # may be replaced before the start
         self._submit = submit
         self._urgent = ThreadPoolExecutor(max_workers=3, thread_name_prefix="report-urgent")
         self._routine = ThreadPoolExecutor(max_workers=2, thread_name_prefix="report-routine")
@@ -72,7 +72,7 @@ class Reconciler(threading.Thread):
     def run_once(self) -> None:
         """Read positions, exchange status and held markets now, on the caller's thread. For the start."""
         self._read_shards()
-        for subaccount in self._subaccounts:
+        for subaccount in self.subaccounts:
             self._read(ReadPositions(subaccount))
 
     def run(self) -> None:
@@ -100,7 +100,7 @@ class Reconciler(threading.Thread):
             self.join(timeout_s)
 
     def _sweep(self) -> None:
-        for subaccount in self._subaccounts:
+        for subaccount in self.subaccounts:
             self._begin(ReadPositions(subaccount))
         self._pool_do(self._routine, "status", self._read_shards)
         if held := tuple(sorted(self.held)):

@@ -37,6 +37,7 @@ def begin(
         id=intent_id(ctx.new_bits(), ctx.now.exchange_ms),
         reason=reason,
         quantity=guard.count,
+        entry=guard.entry,
         level=trigger,
         floor=floor,
         evidence=evidence,

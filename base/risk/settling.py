@@ -162,13 +162,12 @@ def _external_fill(guard: Guard, ctx: Context, fill: Fill, before: Decimal) -> N
     guard.line("EXTERNAL", count=fill.signed_count, price=fill.price_for(guard.side), order=fill.order_id)
     after = guard.holding.signed
     grown = abs(after) - abs(before) if after * before > ZERO else ZERO
+    if grown > ZERO:
+        guard.average_in(abs(before), grown, fill.price_for(guard.side))
     if guard.is_exiting:
         if grown > ZERO:
-            guard.added.append((grown, fill.price_for(guard.side)))
             guard.say_added(ctx, grown)
         return
-    if grown > ZERO:
-        guard.average_in(abs(before), [(grown, fill.price_for(guard.side))])
     if after != before:
         _resized(guard, ctx, before, "fill")
 

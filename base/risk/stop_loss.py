@@ -12,6 +12,7 @@ import queue
 import secrets
 import threading
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from base.clock import Clock
 from base.feed.freshness import Freshness
@@ -106,6 +107,10 @@ class StopLossMonitor(threading.Thread):
         """Tell the monitor something. Fills, reports and answers are never merged or dropped."""
         self._inbox.put(message)
         self._wake.set()
+
+    def guard_subaccounts(self, numbers: Collection[int]) -> None:
+        """Guard these instead of the configured ones. Before the start only."""
+        self._guards.terms = replace(self._guards.terms, subaccounts=frozenset(numbers))
 
     def opened(self, position: Position) -> None:
         """Hook: a position was opened. It is subscribed and armed at once."""

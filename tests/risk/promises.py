@@ -7,7 +7,7 @@ from typing import Any
 
 from base.model import Side
 from base.risk.exit_lifecycle import State
-from base.risk.messages import Effect, Row, Send
+from base.risk.messages import Effect, Line, Row, Send
 from tests.risk.true_exchange import ZERO, TrueExchange
 from tests.risk.world import KEY, TICKER, World
 
@@ -43,6 +43,8 @@ class Promises:
             self._check_order(effect)
             self.unanswered.append(effect)
             self.sent_s[effect.order.client_order_id] = self._world.now_s
+        elif isinstance(effect, Line) and effect.event == "FLIPPED":
+            must(self._exchange.has_turned, "FLIPPED though the other side was never held")
 
     def check_sold(self, intent_id: str) -> None:
         """Hold what an intent truly sold against the quantity fixed at its trigger."""

@@ -44,6 +44,7 @@ class TrueExchange:
         self.unpushed: list[Fill] = []
         self.sold: defaultdict[str, Decimal] = defaultdict(Decimal)  # contracts by intent
         self.ids: set[str] = set()
+        self.has_turned = False  # the other side was held at some time
         self._trades = 0
 
     # --- trades -----------------------------------------------------------------------------------
@@ -116,6 +117,7 @@ class TrueExchange:
     def _trade(self, count: Decimal, yes_price: Decimal, order_id: str, client_id: str | None) -> None:
         self._trades += 1
         self.held += count
+        self.has_turned = self.has_turned or self.held < ZERO
         fill = Fill(
             trade_id=f"T{self._trades}", order_id=order_id, client_order_id=client_id, ticker=TICKER,
             subaccount=0, signed_count=self._signed(count), yes_price=yes_price,
