@@ -19,6 +19,7 @@ from base.feed.freshness import Freshness
 from base.feed.price_cache import PriceCache
 from base.feed.watch import Sighting
 from base.model import Key, Position
+from base.risk import news
 from base.risk.decide import Moment
 from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
@@ -163,7 +164,7 @@ class StopLossMonitor(threading.Thread):
     def _round(self) -> None:
         # As many messages as wait now: a flood of them must not keep prices from being looked at.
         for _ in range(self._inbox.qsize()):
-            self._guards.take(self._inbox.get(), self._look, self._moment())
+            news.take(self._guards, self._inbox.get(), self._look, self._moment())
         # What the messages asked for leaves before the looking begins: an order first of all.
         self._flush()
         for key in self._keys_to_step():

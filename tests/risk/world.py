@@ -32,6 +32,7 @@ from base.model import (
     Source,
     Unanswered,
 )
+from base.risk import news
 from base.risk.counting import AS_OF_MARGIN_MS
 from base.risk.decide import Moment
 from base.risk.guard import Guard
@@ -198,7 +199,7 @@ class World:
 
     def tell(self, message: Message) -> World:
         """A message reaches the monitor."""
-        self.guards.take(message, self.look, self.moment())
+        news.take(self.guards, message, self.look, self.moment())
         self.effects.extend(self.guards.out.take())
         return self
 
