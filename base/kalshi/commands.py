@@ -22,14 +22,23 @@ USE_YES_PRICE = True
 _encode = msgspec.json.Encoder().encode
 
 
+def refuse_retired(channel: str) -> None:
+    """Do nothing for a channel that may exist.
+
+    Raises:
+        ValueError: If the channel is retired; it names the successor.
+    """
+    if channel in SUCCESSORS:
+        raise ValueError(f"channel {channel} was removed; use {SUCCESSORS[channel]}")
+
+
 def subscribe(command_id: int, channel: str, tickers: Collection[str]) -> str:
     """Return the command that opens (or widens) a channel's one subscription.
 
     Raises:
         ValueError: If the channel is retired, or it is per market and no market is named.
     """
-    if channel in SUCCESSORS:
-        raise ValueError(f"channel {channel} was removed; use {SUCCESSORS[channel]}")
+    refuse_retired(channel)
     params: dict[str, object] = {"channels": [channel]}
     if channel in PER_MARKET_CHANNELS:
         params["market_tickers"] = _named(tickers)

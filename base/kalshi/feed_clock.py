@@ -6,6 +6,7 @@ from base.clock import Clock
 from base.feed.clock_offset import ClockOffset
 from base.feed.freshness import Lag
 from base.kalshi.feed_session import FeedSession
+from base.kalshi.latency import RecentValues
 from base.kalshi.messages import BookDelta, Frame, Ticker, UnknownFrame
 
 IMPOSSIBLE_MS = -50
@@ -19,6 +20,7 @@ class LagMeter:
         self._clock = clock
         self._offset = offset
         self._session = session
+        self.recent = RecentValues()  # seconds, of the latest reads from the socket
 
     def measure(self, frame: Frame | UnknownFrame) -> Lag | None:
         """Return the lag of ``frame`` received just now; ``None``: this frame can't tell."""
@@ -32,6 +34,7 @@ class LagMeter:
         value_ms, error_ms = now[0] - sent_ms, now[1]
         if value_ms + error_ms < IMPOSSIBLE_MS:
             return Lag(value_s=0.0, error_s=float("inf"))
+        self.recent.note(value_ms / 1000)
         return Lag(value_s=value_ms / 1000, error_s=error_ms / 1000)
 
     def _happened_ms(self, frame: Frame | UnknownFrame) -> int | None:

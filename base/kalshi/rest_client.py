@@ -238,11 +238,14 @@ class KalshiRest(KeyReads):
         """``GET /markets?series_ticker=&status=open``, every page."""
         return tuple(self._markets({"series_ticker": series, "status": "open", "limit": PAGE}))
 
+    def unopened_markets(self, series: str) -> tuple[Market, ...]:
+        """``GET /markets?series_ticker=&status=unopened``: listed, not open yet; every page."""
+        return tuple(self._markets({"series_ticker": series, "status": "unopened", "limit": PAGE}))
+
     def read_books(self, tickers: Collection[str]) -> list[Quote]:
         """``GET /markets/orderbooks``, at most 100 markets a call, as quotes seen from YES.
 
-        The answer has no time of its own: a quote is as old as the request's start. A book that
-        crosses is left out.
+        The answer has no time: a quote is as old as the request's start. A crossing book is left out.
         """
         quotes: list[Quote] = []
         for batch in in_batches(tickers, BATCH):

@@ -132,7 +132,7 @@ class WebSocketManager:
 
     def distrust(self, ticker: str) -> None:
         """Another source contradicts the book of ``ticker``: fetch it anew."""
-        self._asked.append((self._distrust, ticker))
+        self._asked.append((lambda name: self._session.distrust(name, self._clock.boot_s()), ticker))
         self._waker.wake()
 
     def reset_backoff(self) -> None:
@@ -146,7 +146,8 @@ class WebSocketManager:
 
     def get_stats(self) -> Mapping[str, object]:
         """Counts since the start, and the state of the connection."""
-        return self._stats.copy() | {"epoch": self._epoch, "is_connected": self._is_connected}
+        state = {"epoch": self._epoch, "is_connected": self._is_connected}
+        return self._stats.copy() | state | {"latencies_s": self._lag.recent.copy()}
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -268,9 +269,6 @@ class WebSocketManager:
         while self._asked:
             ask, ticker = self._asked.popleft()
             ask(ticker)
-
-    def _distrust(self, ticker: str) -> None:
-        self._session.distrust(ticker, self._clock.boot_s())
 
     # --- failures -------------------------------------------------------------------------------
 
