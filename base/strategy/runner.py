@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 
 from base.strategy.contract import Context, Strategy
 
+SWITCH_S = 0.0002
+"""How long a strategy may keep the interpreter from a thread that waits for it. Python's own 5 ms are lent
+at every hand-over on the way of an exit, and there are a score of them. Seconds."""
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +27,8 @@ class StrategyRunner:
         self.failures = 0
 
     def start(self) -> None:
-        """Start; the first round begins at once."""
+        """Start; the first round begins at once. A strategy that only computes must not delay an exit."""
+        sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
@@ -41,8 +46,11 @@ class StrategyRunner:
     def _round(self) -> None:
         """One round; a failure skips its remaining steps, and the next round begins anew."""
         self.rounds += 1
+        strategy = self._strategy
+        update = getattr(strategy, "update_subscriptions", None)  # only some strategies have this step
+        steps = (strategy.collect, strategy.compute, strategy.execute, *([update] if update else []))
         try:
-            for step in (self._strategy.collect, self._strategy.compute, self._strategy.execute):
+            for step in steps:
                 if self._stopping.is_set():
                     return
                 step(self._context)
