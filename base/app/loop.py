@@ -163,11 +163,15 @@ class TradingApp:
         return None if name is None else load_strategy(name)
 
     def _start_strategy(self, strategy: Strategy, parts: Parts, folder: AccountFolder) -> None:
-        runner = StrategyRunner(strategy, self._context(parts, folder), self.config.strategy.interval_s)
+        watching = WatchedMarkets(parts.feed, parts.clients.strategy, self._clock, parts.exchange_time)
+        self._stops.add("series follower", watching.stop, longest_s=UNCRITICAL_STOP_S)
+        watching.start()
+        context = self._context(parts, folder, watching)
+        runner = StrategyRunner(strategy, context, self.config.strategy.interval_s)
         self._stops.add("strategy", runner.stop, longest_s=UNCRITICAL_STOP_S)
         runner.start()
 
-    def _context(self, parts: Parts, folder: AccountFolder) -> Context:
+    def _context(self, parts: Parts, folder: AccountFolder, watching: WatchedMarkets) -> Context:
         monitor, client = parts.monitor, parts.clients.strategy
         guards = EntryGuards(lambda: folder.is_halted, monitor.is_latched)
         return Context(
@@ -175,7 +179,7 @@ class TradingApp:
             prices=CachedPrices(parts.cache, self._clock, self.stopping),
             markets=client,
             orders=GuardedGateway(parts.entries, client, guards, self.positions.opened, self._clock),
-            watching=WatchedMarkets(parts.feed),
+            watching=watching,
             holdings=MonitoredHoldings(monitor.view),
         )
 

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from base.clock import Clock
+from base.feed.clock_offset import ClockOffset
 from base.feed.price_cache import PriceCache
-from base.model import Key, Side
+from base.feed.watch_list import WatchList
+from base.kalshi.series_follower import Lister, SeriesFollower
+from base.model import Key, Market, Side
 from base.risk.ports import MonitorView, PositionView
 from base.strategy.contract import Seen
 
 POLL_S = 0.05
+STRATEGY = "strategy"
 
 
 class Subscriber(Protocol):
@@ -20,6 +24,9 @@ class Subscriber(Protocol):
 
     def watch_only(self, ticker: str) -> None:
         """Subscribe a market that is not held."""
+
+    def unwatch(self, ticker: str) -> None:
+        """Unsubscribe it, unless it is held."""
 
 
 class CachedPrices:
@@ -50,14 +57,39 @@ class CachedPrices:
 
 
 class WatchedMarkets:
-    """Subscribes what a strategy asks for."""
+    """Subscribes what a strategy asks for, by name or by series. Its thread follows the series."""
 
-    def __init__(self, feed: Subscriber):
-        self._feed = feed
+    def __init__(self, feed: Subscriber, lister: Lister, clock: Clock, offset: ClockOffset):
+        self._list = WatchList(feed.watch_only, feed.unwatch)
+        self._follower = SeriesFollower(lister, self._list.want, clock, offset)
+
+    def start(self) -> None:
+        """Start the thread. Its death costs a strategy its markets, not a position its stop."""
+        self._follower.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the thread; ``False``: it was still busy after ``timeout_s`` seconds."""
+        return self._follower.stop(timeout_s)
 
     def watch(self, ticker: str) -> None:
         """Subscribe ``ticker``; asking twice changes nothing."""
-        self._feed.watch_only(ticker)
+        self._list.add(STRATEGY, [ticker])
+
+    def unwatch(self, ticker: str) -> None:
+        """Let go of ``ticker``, even if a series brought it; a held market stays subscribed."""
+        self._list.leave_out(STRATEGY, [ticker])
+
+    def follow_series(self, series: str) -> None:
+        """Subscribe the markets of ``series`` as they come and go."""
+        self._follower.follow(series)
+
+    def unfollow_series(self, series: str) -> None:
+        """Let go of ``series`` and its markets."""
+        self._follower.unfollow(series)
+
+    def series_markets(self, series: str) -> tuple[Market, ...]:
+        """The open markets of a followed series, the one that closes first in front."""
+        return self._follower.open_markets(series)
 
 
 class MonitoredHoldings:

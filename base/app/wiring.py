@@ -115,6 +115,11 @@ class Parts:
         )
         self.monitor = self._inbox.monitor = self._monitor()
 
+    @property
+    def exchange_time(self) -> ClockOffset:
+        """The exchange's clock against ours, as REST answers measured it."""
+        return self._offset
+
     def _clients(self) -> Clients:
         def client(*, for_exits: bool = False) -> KalshiRest:
             return KalshiRest(

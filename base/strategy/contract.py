@@ -1,7 +1,8 @@
 """What a strategy is, and what it is given. A strategy decides what to enter; stops are not its business.
 
-Every ``interval_s`` the runner calls ``collect``, ``compute`` and ``execute`` in this order, on the
-strategy's own thread. What they raise is logged and the next round comes; protection never waits for it.
+Every ``interval_s`` the runner calls ``collect``, ``compute`` and ``execute`` in this order, then
+``update_subscriptions`` if the strategy has it, on the strategy's own thread. What they raise is
+logged and the next round comes; protection never waits for it.
 """
 
 from __future__ import annotations
@@ -93,10 +94,22 @@ class Orders(Protocol):
 
 
 class Watching(Protocol):
-    """Asks the feed for the prices of markets that are not held."""
+    """Asks the feed for the prices of markets that are not held. Every method returns at once."""
 
     def watch(self, ticker: str) -> None:
         """Subscribe ``ticker``; its price is in ``ctx.prices`` soon after."""
+
+    def unwatch(self, ticker: str) -> None:
+        """Let go of ``ticker``, even if a series brought it; a held market stays subscribed."""
+
+    def follow_series(self, series: str) -> None:
+        """Subscribe the markets of ``series`` from now on, as they come and go."""
+
+    def unfollow_series(self, series: str) -> None:
+        """Let go of ``series`` and its markets."""
+
+    def series_markets(self, series: str) -> tuple[Market, ...]:
+        """The open markets of a followed series, the one that closes first in front."""
 
 
 class Holdings(Protocol):
@@ -125,3 +138,19 @@ class Context:
     def watch(self, ticker: str) -> None:
         """Subscribe ``ticker``; its price is in ``ctx.prices`` soon after."""
         self.watching.watch(ticker)
+
+    def unwatch(self, ticker: str) -> None:
+        """Let go of ``ticker``, even if a series brought it; a held market stays subscribed."""
+        self.watching.unwatch(ticker)
+
+    def follow_series(self, series: str) -> None:
+        """Subscribe the markets of ``series``, such as KXBTC15M, as they come and go. Twice is once."""
+        self.watching.follow_series(series)
+
+    def unfollow_series(self, series: str) -> None:
+        """Let go of ``series`` and its markets."""
+        self.watching.unfollow_series(series)
+
+    def series_markets(self, series: str) -> tuple[Market, ...]:
+        """The open markets of a followed series, the one that closes first in front. No request is made."""
+        return self.watching.series_markets(series)
