@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 
 from base.app.config import Config
 from base.app.credentials import Access, explain_refusal
 from base.app.stopping import Stops
 from base.app.wiring import Parts
-from base.clock import Clock, utc_text
+from base.clock import Clock
 from base.errors import ConfigError, MonitorError, RequestRefused
-from base.risk.messages import Line
 
 REACH_S = 30.0
 """How long the start waits for an exchange that does not answer. Seconds."""
 PAUSE_S = 1.0
 TAKEN_S = 2.0
+KEY_WATCH_STOP_S = 0.5
+PRIMARY = 0
 POLL_S = 0.02
-WARN_BEFORE_MS = 7 * 86_400_000
-"""When the location attestation ends, some markets cannot be traded. See: changelog of 2026-08-16."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +39,7 @@ def recover(
     stops.add("journal", parts.journal.stop)
     parts.journal.open()
     _reach(parts, access, clock, stopping)
-    _check_key(parts, config, clock)
+    _check_key(parts, config)
     parts.reconciler.run_once()
     stops.add("price refresher", parts.refresher.stop)
     parts.refresher.start()
@@ -50,14 +50,17 @@ def recover(
     parts.monitor.start()
     # Ended before the monitor: it still takes the answers to orders in flight.
     stops.add("exit executor", parts.executor.stop)
-    parts.executor.start(parts.monitor.submit)
+    parts.executor.start(parts.submit)
     stops.add("reconciler", parts.reconciler.stop)
     parts.reconciler.start()
+    key_watch = parts.watch_key()
+    stops.add("key watch", key_watch.stop, longest_s=KEY_WATCH_STOP_S)
     # The first view comes after the reports were taken in: a strategy must not begin without it.
     deadline_s = clock.boot_s() + TAKEN_S
     while parts.monitor.view() is unseen and clock.boot_s() < deadline_s:
         if stopping.wait(POLL_S):
             return
+    key_watch.start()
 
 
 def _reach(parts: Parts, access: Access, clock: Clock, stopping: threading.Event) -> None:
@@ -82,8 +85,8 @@ def _reach(parts: Parts, access: Access, clock: Clock, stopping: threading.Event
             raise Interrupted("ended before the exchange was reached")
 
 
-def _check_key(parts: Parts, config: Config, clock: Clock) -> None:
-    """Find out now, not at the first exit, what this key may not do.
+def _check_key(parts: Parts, config: Config) -> None:
+    """Find out now, not at the first exit, what this key may not do. Later the key watch looks.
 
     Raises:
         ConfigError: Live with a key that may only read, or one locked to another sub-account.
@@ -99,12 +102,27 @@ def _check_key(parts: Parts, config: Config, clock: Clock) -> None:
         raise ConfigError(
             "exchange.key_id", "this API key may only read: exits need one with the scope write::trade"
         )
-    locked_to = terms.subaccount
-    if locked_to is not None and set(config.exchange.subaccounts) != {locked_to}:
+    if terms.subaccount is not None:
+        _guard_own(parts, config, terms.subaccount)
+
+
+def _guard_own(parts: Parts, config: Config, own: int) -> None:
+    """A restricted key reaches one sub-account and nothing else.
+
+    Raises:
+        ConfigError: Others are to be guarded.
+    """
+    wanted = set(config.exchange.subaccounts)
+    if wanted == {own}:
+        return
+    if wanted != {PRIMARY}:
         raise ConfigError(
-            "exchange.subaccounts", f"this API key is locked to sub-account {locked_to}: write [{locked_to}]"
+            "exchange.subaccounts", f"this API key is restricted to sub-account {own}: write [{own}]"
         )
-    expires_ms = terms.region_expires_ms
-    if expires_ms is not None and expires_ms - clock.utc_ms() < WARN_BEFORE_MS:
-        fields = {"reason": "location_attestation_expires", "at": utc_text(expires_ms)}
-        parts.events.write(Line(event="ALARM", key=None, side=None, fields=fields))
+    # [0] stands there where nobody chose.
+    print(
+        f"exchange.subaccounts: this API key is restricted to sub-account {own}: that one is guarded, not 0",
+        file=sys.stderr,
+    )
+    parts.reconciler.subaccounts = (own,)
+    parts.monitor.guard_subaccounts((own,))

@@ -10,9 +10,10 @@ from typing import TextIO, cast
 from base.app.account_folder import AccountFolder
 from base.app.config import Config
 from base.app.credentials import Access
+from base.app.key_watch import KeyWatch
 from base.app.stderr import CurrentStderr
 from base.clock import Clock
-from base.errors import MonitorError
+from base.errors import MonitorError, RequestRefused
 from base.feed.clock_offset import ClockOffset
 from base.feed.refresher import BookReader, PriceRefresher
 from base.kalshi.messages import Subscribed
@@ -20,11 +21,11 @@ from base.kalshi.rate_budget import RateBudget
 from base.kalshi.rest_client import KalshiRest
 from base.kalshi.websocket_client import WebSocketManager
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
-from base.model import Quote
+from base.model import Quote, Refused
 from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
 from base.risk.journal import Journal
-from base.risk.messages import Linked, Message
+from base.risk.messages import Answered, Linked, Message, ReadFailed
 from base.risk.paper import PaperExchange
 from base.risk.ports import OrderPort
 from base.risk.reconciler import Reconciler
@@ -34,6 +35,8 @@ from base.strategy.gateway import EntryPort
 LOG_NAME = "stop_loss.log"
 REQUEST_S = 3.0
 """What one REST call may take, all told. Seconds."""
+DOUBTFUL = frozenset({401, 403})
+"""Refusals that may mean that our key is no longer good."""
 Crashed = Callable[[str, BaseException], None]
 
 
@@ -57,25 +60,45 @@ class _Inbox:
 
     def __init__(self) -> None:
         self.monitor: StopLossMonitor | None = None
+        self.key_watch: KeyWatch | None = None
 
     def submit(self, message: Message) -> None:
         if self.monitor is not None:  # nothing is started before it is
             self.monitor.submit(message)
+        if isinstance(message, ReadFailed) or (
+            isinstance(message, Answered)
+            and isinstance(message.outcome, Refused)
+            and message.outcome.status in DOUBTFUL
+        ):
+            self._doubt()
+
+    def refused(self, error: RequestRefused) -> None:
+        """A read was refused, maybe because our key is."""
+        if error.status in DOUBTFUL:
+            self._doubt()
+
+    def _doubt(self) -> None:
+        if self.key_watch is not None:
+            self.key_watch.doubt()
 
 
 class _Reachable:
-    """Reads books, and tells when the exchange answers again after failures: the feed need not wait then."""
+    """Reads books; tells when the exchange answers again, for the feed need not wait then, and refusals."""
 
-    def __init__(self, reader: BookReader, answers_again: Callable[[], None]):
+    def __init__(
+        self, reader: BookReader, answers_again: Callable[[], None], refused: Callable[[RequestRefused], None]
+    ):
         self._reader = reader
-        self._answers_again = answers_again
+        self._answers_again, self._refused = answers_again, refused
         self._is_failing = False  # owned by the price refresher's thread
 
     def read_books(self, tickers: Collection[str]) -> list[Quote]:
         try:
             quotes = self._reader.read_books(tickers)
-        except MonitorError:
+        except MonitorError as e:
             self._is_failing = True
+            if isinstance(e, RequestRefused):
+                self._refused(e)
             raise
         if self._is_failing:
             self._is_failing = False
@@ -114,6 +137,19 @@ class Parts:
             submit=self._inbox.submit,
         )
         self.monitor = self._inbox.monitor = self._monitor()
+        self.submit = self._inbox.submit
+
+    def watch_key(self) -> KeyWatch:
+        """Build the watch over the key, once it is known which sub-accounts are guarded."""
+        watch = self._inbox.key_watch = KeyWatch(
+            self.clients.account,
+            self._clock,
+            must_trade=self._config.is_live,
+            guarded=self.reconciler.subaccounts,
+            held=lambda: [p.key.ticker for p in self.monitor.view().positions if p.count > 0],
+            submit=self._inbox.submit,
+        )
+        return watch
 
     @property
     def exchange_time(self) -> ClockOffset:
@@ -169,7 +205,7 @@ class Parts:
     def _refresher(self) -> PriceRefresher:
         return PriceRefresher(
             self.cache,
-            _Reachable(self.clients.prices, self.feed.reset_backoff),
+            _Reachable(self.clients.prices, self.feed.reset_backoff, self._inbox.refused),
             self._clock,
             stale_after_s=self._settings.stale_after_s,
             held=self.feed.held,
