@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from base.app.setting_types import Interval, Speed
+from base.app.setting_types import Contracts, Dollars, Interval, Speed
 from base.app.stops_config import Section, StopsConfig
 from base.app.yaml_text import ConfigMistakes, Document, Mistake, Tree, join, read_yaml
 from base.errors import ConfigError
+from base.strategy.entry_limits import EntryLimits
 
 Environment = Literal["simulated", "demo", "production", "custom"]
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -91,6 +92,23 @@ class StrategyConfig(Section):
     """`package.module:Class`; null is the demo strategy in `simulated`, none elsewhere."""
     interval_s: Interval = 30.0
     """From one round of the strategy to the next."""
+    max_contracts_per_order: Contracts | None = None
+    """A larger buy is refused here; null is no limit."""
+    max_dollars_per_order: Dollars | None = None
+    """Count × price without fees; a larger buy is refused here. null is no limit."""
+    max_contracts_per_market: Contracts | None = None
+    """Held now and bought together; null is no limit."""
+    max_orders_per_minute: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Buys; sales, cancels and exits are never held. null is no limit."""
+
+    def as_limits(self) -> EntryLimits:
+        """The limits as the guarded gateway takes them."""
+        return EntryLimits(
+            max_contracts_per_order=self.max_contracts_per_order,
+            max_dollars_per_order=self.max_dollars_per_order,
+            max_contracts_per_market=self.max_contracts_per_market,
+            max_orders_per_minute=self.max_orders_per_minute,
+        )
 
 
 class SimulatorConfig(Section):

@@ -90,6 +90,9 @@ Cents = Annotated[Decimal, BeforeValidator(_between("0", "100", "cents")), Unit(
 Contracts = Annotated[
     Decimal, BeforeValidator(_between("0", "1000000000", "contracts")), Unit("number", "contracts")
 ]
+Dollars = Annotated[
+    Decimal, BeforeValidator(_between("0", "1000000000", "dollars")), Unit("number", "dollars")
+]
 Speed = Annotated[Decimal, BeforeValidator(_between("0", "1000", "a factor")), Unit("number", "factor")]
 
 Dwell = Annotated[float, BeforeValidator(_seconds("0", "3600")), Unit("0 to 3600", "seconds")]
