@@ -27,7 +27,7 @@ from base.app.positions import Positions
 from base.app.starting import recover
 from base.app.status_report import status_report
 from base.app.stopping import STOP_S, Stops
-from base.app.strategy_view import CachedPrices, EntryGuards, MonitoredHoldings, WatchedMarkets
+from base.app.strategy_view import CachedPrices, EntryGuards, MonitoredHoldings, WatchedMarkets, held_by
 from base.app.wiring import Parts
 from base.clock import Clock, SystemClock
 from base.risk.messages import Line, SettingsChanged
@@ -178,7 +178,15 @@ class TradingApp:
             environment=self.config.exchange.environment,
             prices=CachedPrices(parts.cache, self._clock, self.stopping),
             markets=client,
-            orders=GuardedGateway(parts.entries, client, guards, self.positions.opened, self._clock),
+            orders=GuardedGateway(
+                parts.entries,
+                client,
+                guards,
+                self.positions.opened,
+                self._clock,
+                self.config.strategy.as_limits(),
+                held_by(monitor.view),
+            ),
             watching=watching,
             holdings=MonitoredHoldings(monitor.view),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 from base.clock import Clock
@@ -14,6 +15,7 @@ from base.kalshi.series_follower import Lister, SeriesFollower
 from base.model import Key, Market, Side
 from base.risk.ports import MonitorView, PositionView
 from base.strategy.contract import Seen
+from base.units import ZERO
 
 POLL_S = 0.05
 STRATEGY = "strategy"
@@ -101,6 +103,15 @@ class MonitoredHoldings:
     def positions(self) -> tuple[PositionView, ...]:
         """Every position as the monitor sees it now."""
         return self._view().positions
+
+
+def held_by(view: Callable[[], MonitorView]) -> Callable[[Key], Decimal]:
+    """How many contracts of a market the monitor guards now, either side."""
+
+    def held(key: Key) -> Decimal:
+        return sum((position.count for position in view().positions if position.key == key), ZERO)
+
+    return held
 
 
 class EntryGuards:
