@@ -174,6 +174,19 @@ def test_a_series_without_open_markets_is_said_once_and_looked_for_again(
         assert [m.ticker for m in prices.series_markets("KXBTC15M")] == ["KXBTC15M-26NOV211500-15"]
 
 
+def test_a_market_listed_ahead_is_subscribed_before_it_opens(sim: SimulatorServer) -> None:
+    """Within the lead, and acknowledged by the exchange; one further ahead waits."""
+    frames = sim.record_frames()
+    sim.add_market("KXT-26DEC31-NEXT", open_in_s=30, close_in_s=60)
+    sim.add_market("KXT-26DEC31-LATER", open_in_s=90, close_in_s=120)
+    signer = load_signer(sim.key_id, sim.private_key_path)
+    with LivePrices(sim.rest_url, sim.websocket_url, signer) as prices:
+        prices.start(series="KXT")
+        eventually(lambda: acknowledged(frames) == {"KXT-26DEC31-NEXT"})
+        assert prices.subscribed_markets == {"KXT-26DEC31-NEXT"}
+        assert prices.series_markets("KXT") == ()
+
+
 def test_rest_errors_are_said_once_and_backed_off(
     sim: SimulatorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
