@@ -44,12 +44,9 @@ class LivePrices(live_prices.LivePrices):
         except BaseException:
             _end(embedded, folder)
             raise
+        ends = access.endpoints
         prices = cls(
-            access.endpoints.rest_url,
-            access.endpoints.websocket_url,
-            access.signer,
-            on_orderbook=on_orderbook,
-            on_ticker=on_ticker,
+            ends.rest_url, ends.websocket_url, access.signer, on_orderbook=on_orderbook, on_ticker=on_ticker
         )
         prices._embedded, prices._folder = embedded, folder
         return prices

@@ -60,6 +60,8 @@ class LivePrices:
         pace: How closely series are followed.
     """
 
+    _is_started = _is_stopped = False
+
     def __init__(
         self,
         rest_url: str,
@@ -88,9 +90,7 @@ class LivePrices:
         self._follower = SeriesFollower(
             self._rest, self._books.want, clock, offset, pace=pace, on_crashed=self._crashed
         )
-        self._callbacks = CallbackThread(self._crashed)
-        self._dead: tuple[str, ...] = ()
-        self._is_started = self._is_stopped = False
+        self._callbacks, self._dead = CallbackThread(self._crashed), list[str]()
         self._register_prices(on_orderbook, on_ticker)
 
     def __enter__(self) -> Self:
@@ -290,7 +290,7 @@ class LivePrices:
         return None if measured is None else measured[1]
 
     def _crashed(self, name: str, error: BaseException) -> None:
-        self._dead = (*self._dead, name)
+        self._dead.append(name)
         log.critical("thread died name=%s: its prices are no longer proven", name, exc_info=error)
 
 
