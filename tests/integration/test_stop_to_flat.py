@@ -101,7 +101,7 @@ def test_an_order_that_never_arrived_is_proven_absent_and_sent_again_with_its_id
     """A 503 says nothing: only two reads past the margin let the same id go again."""
     rig.start()
     rig.armed()
-    rig.sim.fail_next(503, path_contains=ORDERS, n=1)
+    rig.sim.fail_next(503, path_contains=ORDERS, n=1, method="POST")
     rig.slide("0.52", "0.40")
     rig.closed(20)
     ids = {order["client_order_id"] for order in rig.orders}
@@ -235,7 +235,7 @@ def test_ending_in_mid_exit_leaves_the_attempt_in_the_journal(rig: Rig) -> None:
     """Ctrl-C while the answer is awaited: ended within five seconds, nothing forgotten."""
     app = rig.start()
     rig.armed()
-    rig.sim.delay_reply(2.0, n=1, path_contains=ORDERS)
+    rig.sim.delay_reply(2.0, n=1, path_contains=ORDERS, method="POST")
     rig.slide("0.52", "0.38")
     eventually(lambda: rig.state == "IN_FLIGHT")
     assert app.stop(timeout_s=5.0) == []
