@@ -254,6 +254,12 @@ def _explain(error: ErrorDetails) -> Mistake:
             return path, f"there is no such setting{_near(str(error['loc'][-1]))}"
         case "value_error":
             return path, str(error.get("ctx", {}).get("error", error["msg"]))
+        case "tuple_type" | "list_type":
+            return path, "should be a list, such as [0] or lines that begin with a dash"
+        case "too_short":
+            return path, "should not be empty"
+        case "model_type" | "dict_type" | "model_attributes_type" | "dataclass_type":
+            return path, "should be a section: names with values below it"
     said = error["msg"].replace("Input should", "should").replace("Field required", "is missing")
     value = error["input"]
     return path, f"{said}, not {value!r}" if isinstance(value, str | int | bool | None) else said

@@ -230,7 +230,9 @@ def _rule_value(name: str, value: str, text: str) -> Decimal | float | int:
             return number
         if name == "dwell_s":
             return float(parse_count(value, name))
-        if name == "updates" and value.isascii() and value.isdigit() and int(value) >= 1:
+        if name == "updates":
+            if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 1_000_000):
+                raise WireError(name, value)
             return int(value)
     except WireError:
         raise ConfigError(where, "is not a value it can take; prices are dollars like 0.40") from None

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
@@ -103,12 +105,28 @@ def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
     signal.signal(signal.SIGHUP, lambda number, frame: app.reload_settings())
     app.stopping = ending.requested
     try:
-        app.start()
+        with _ends_after(ending, seconds):
+            app.start()
     except Interrupted as e:
         print(f"{e}: nothing was guarded", file=sys.stderr)
-        return DONE
+        return DONE if seconds is None else NOT_SO
     _guard(app, ending, None if seconds is None else began_s + seconds, has_ui)
     return _finish(app, ending, seconds)
+
+
+@contextmanager
+def _ends_after(ending: Ending, seconds: float | None) -> Iterator[None]:
+    """Let a start that takes longer than ``--for`` allows be given up in time."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, ending.requested.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _guard(app: TradingApp, ending: Ending, end_s: float | None, has_ui: bool) -> None:

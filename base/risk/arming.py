@@ -301,7 +301,7 @@ def check_claims(guard: Guard, ctx: Context, listed: bool, as_of_ms: int | None)
 
 
 def claim_timer(guard: Guard, ctx: Context) -> None:
-    """While a claim is open, keep the reports coming."""
-    if guard.claimed_s is not None or guard.close_claimed_ms is not None:
+    """While a claim is open, or a read contradicts what is held, keep the reports coming."""
+    if guard.claimed_s is not None or guard.close_claimed_ms is not None or guard.holding.is_in_doubt:
         guard.ask(ReadPositions(guard.key.subaccount), ctx, every_s=2.0)
         guard.wake_at(ctx.now.boot_s + 2.0)

@@ -30,6 +30,11 @@ class Holding:
         self._trades: set[str] = set()
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether one read said gone or turned over, and a second must say so too."""
+        return bool(self._zero_or_flip_reads)
+
     def has_seen(self, trade_id: str) -> bool:
         """Whether the fill is counted already."""
         return trade_id in self._trades

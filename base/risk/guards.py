@@ -88,6 +88,8 @@ class Guards:
     resumed_s: dict[str, float] = field(default_factory=dict)
     latched_until_s: dict[Key, float] = field(default_factory=dict)
     buried: dict[Key, Buried] = field(default_factory=dict)  # epochs that ended: late news of them is old
+    # Per sub-account: reads of positions are repeated until one speaks for a moment later than this.
+    catching_up_ms: dict[int, int] = field(default_factory=dict)
     foreign: dict[Key, str] = field(default_factory=dict)  # held where we may not sell
     sent_s: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_ATTEMPTS + 1))
     alarms: dict[str, float] = field(default_factory=dict)  # those that belong to no holding
@@ -112,8 +114,13 @@ class Guards:
             self.alarms[reason] = now.boot_s + RING_EVERY_S
             self.out.put(Line(event="ALARM", key=None, side=None, fields={"reason": reason, **fields}))
 
-    def ring_again(self, now: Moment) -> None:
-        """Ring what still holds: an alarm that was seen and forgotten comes back every minute."""
+    def sweep(self, now: Moment) -> None:
+        """Do what no news asks for: reads that must catch up with a new connection, alarms that still hold.
+
+        An alarm that was seen and forgotten comes back every minute.
+        """
+        for subaccount in sorted(self.catching_up_ms):
+            self.out.put(ReadPositions(subaccount))
         for reason in list(self.alarms):
             self.ring(reason, now)
 

@@ -74,7 +74,7 @@ def take(guards: Guards, message: Message, look: Look, now: Moment) -> None:
         case Closed(key=key):
             _closed(guards, key, now)
         case Linked(is_up=True):
-            _relinked(guards)
+            _relinked(guards, now)
         case Linked():
             pass  # freshness says so by itself
         case ReadFailed(what=what):
@@ -119,12 +119,15 @@ def _swept(guard: Guard, cancelled: tuple[str, ...]) -> None:
 def _positions(guards: Guards, read: PositionsRead, look: Look, now: Moment) -> None:
     guards.succeeded("ReadPositions")
     guards.has_positions.add(read.subaccount)
+    if (read.as_of_ms or 0) > guards.catching_up_ms.get(read.subaccount, 0):
+        guards.catching_up_ms.pop(read.subaccount, None)
     listed = {position.key: position for position in read.positions}
     for key, guard in list(guards.by_key.items()):
         if key.subaccount == read.subaccount:
             ctx = guards.context(guard, look, now, glance=True)
             settling.absorb_position(guard, ctx, listed.get(key), read.as_of_ms)
             guards.bury_if_over(guard, ctx)
+            _know_entry(guards.by_key.get(key), listed.get(key))
     for ticker in sorted({key.ticker for key in guards.by_key if key.subaccount == read.subaccount}):
         guards.step_all(ticker, look, now)
     for key, position in listed.items():
@@ -132,6 +135,12 @@ def _positions(guards: Guards, read: PositionsRead, look: Look, now: Moment) -> 
         is_settling = market is not None and market.status.is_settling
         if key not in guards.by_key and not is_settling and not _is_old_news(guards, key, read.as_of_ms):
             guards.begin(position, now, holding=Holding(position.signed, read.as_of_ms))
+
+
+def _know_entry(guard: Guard | None, listed: Position | None) -> None:
+    """A holding that turned over begins anew: the read that showed it says what was paid."""
+    if guard is not None and listed is not None and guard.entry is None and guard.side is listed.side:
+        guard.entry = listed.entry
 
 
 def _is_old_news(guards: Guards, key: Key, as_of_ms: int | None) -> bool:
@@ -224,9 +233,11 @@ def _resting(guards: Guards, seen: RestingSeen) -> None:
         guard.resting = {order.order_id: order for order in seen.orders}
 
 
-def _relinked(guards: Guards) -> None:
+def _relinked(guards: Guards, now: Moment) -> None:
     """Pushed fills and positions have no gap detection: after every reconnect REST speaks."""
     for subaccount in sorted(guards.terms.subaccounts):
+        # Reads lag: the first may not show yet what was traded just before pushes began.
+        guards.catching_up_ms[subaccount] = now.exchange_ms + AS_OF_MARGIN_MS
         guards.out.put(ReadPositions(subaccount))
     for guard in guards.by_key.values():
         if guard.intent is not None:

@@ -45,6 +45,8 @@ from base.risk.rules import StopSettings
 from base.risk.views import Tally, monitor_view, position_view
 
 VIEW_EVERY_S = 0.5
+VIEW_SOON_S = 0.02
+"""After news: the order that it may be about has left by then, and what follows at once shares the view."""
 _log = logging.getLogger(__name__)
 
 
@@ -98,6 +100,7 @@ class StopLossMonitor(threading.Thread):
         self._tally = Tally()
         self._next_sweep_s = 0.0
         self._next_view_s = 0.0
+        self._has_news = False  # a line was written since the last look at it
         # Replaced whole by this thread, read by others:
         self._view = MonitorView()
         self._latched: frozenset[Key] = frozenset()
@@ -179,7 +182,7 @@ class StopLossMonitor(threading.Thread):
         changed = self._watch.take_changed()
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + self._guards.terms.settings.check_interval_s
-            self._guards.ring_again(self._moment())
+            self._guards.sweep(self._moment())
             return sorted(guards)
         changed |= {key.ticker for key, g in guards.items() if g.due_s is not None and g.due_s <= now_s}
         # All holdings in a market look together, in order: the last one ends the look.
@@ -240,7 +243,7 @@ class StopLossMonitor(threading.Thread):
             case Line():
                 self._tally.note(effect)
                 self._events.write(effect)
-                self._next_view_s = 0.0
+                self._has_news = True
             case Sweep():
                 self._executor.sweep(effect)
             case ConfirmPrice(ticker):
@@ -253,14 +256,26 @@ class StopLossMonitor(threading.Thread):
                 self._reconciler.request(effect)
 
     def _publish(self) -> None:
+        """Every change of state writes a line: entries are latched at once, the whole view follows soon."""
         now_s = self._clock.boot_s()
-        if now_s < self._next_view_s:
-            return  # every change of state writes a line, and a line asks for a new view
-        self._next_view_s = now_s + VIEW_EVERY_S
+        is_due = now_s >= self._next_view_s
+        if self._has_news or is_due:
+            self._latch(now_s)
+        if self._has_news:
+            self._has_news = False
+            self._next_view_s = min(self._next_view_s, now_s + VIEW_SOON_S)
+        if is_due:
+            self._next_view_s = now_s + VIEW_EVERY_S
+            self._show()
+
+    def _latch(self, now_s: float) -> None:
         guards = self._guards
         self._latched = frozenset(
             key for key in {*guards.by_key, *guards.latched_until_s} if guards.is_latched(key, now_s)
         )
+
+    def _show(self) -> None:
+        guards = self._guards
         views = [
             position_view(
                 guard,

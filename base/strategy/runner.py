@@ -54,6 +54,7 @@ class StrategyRunner:
                 if self._stopping.is_set():
                     return
                 step(self._context)
-        except Exception:  # it is somebody's own code: whatever it raises, the thread and the stops go on
+        except (Exception, SystemExit):
+            # It is somebody's own code: whatever it raises, sys.exit() included, thread and stops go on.
             self.failures += 1
             _log.exception("strategy failed round=%d", self.rounds)

@@ -86,7 +86,7 @@ def test_empty_file_is_all_defaults() -> None:
         pytest.param("exchange: {rest_url: 'http://example.com/x'}", "exchange.rest_url", "without TLS only this machine", id="plain http elsewhere"),
         pytest.param("exchange: {websocket_url: 'http://127.0.0.1/x'}", "exchange.websocket_url", "wss://", id="http for a websocket"),
         pytest.param("exchange: {rest_url: 'http://127.0.0.1.evil.com/x'}", "exchange.rest_url", "without TLS", id="looks like loopback"),
-        pytest.param("exchange: {subaccounts: []}", "exchange.subaccounts", "at least 1", id="no sub-account"),
+        pytest.param("exchange: {subaccounts: []}", "exchange.subaccounts", "not be empty", id="no sub-account"),
         pytest.param("exchange: {subaccounts: [64]}", "exchange.subaccounts[0]", "63", id="sub-account out of range"),
         pytest.param("exchange: {subaccounts: [1, 1]}", "exchange.subaccounts", "twice", id="sub-account twice"),
         pytest.param("exchange: {key_id: 12}", "exchange.key_id", "string", id="number for text"),

@@ -224,7 +224,7 @@ def test_a_file_that_breaks_off_is_said(replay: Any, tmp_path: Path) -> None:
         pytest.param("KXT:yes:10@0.60", "stop=40", "dollars like 0.40", id="stop in cents"),
         pytest.param("KXT:yes:10@0.60", "halt=1", "names are", id="unknown rule"),
         pytest.param("KXT:yes:10@0.60", "stop", "NAME=VALUE", id="no value"),
-        pytest.param("KXT:yes:10@0.60", "updates=0", "not a rule", id="zero updates"),
+        pytest.param("KXT:yes:10@0.60", "updates=0", "not a value", id="zero updates"),
         pytest.param("KXT:yes:10@0.60", "dwell_s=nan", "not a value", id="nan"),
         pytest.param("KXT:yes:10@0.60", "dwell_s=1", "needs a stop", id="no stop and no target"),
         pytest.param("KXT:yes:10@0.60", "loss_percent=100", "can_never_fire", id="never fires"),

@@ -8,7 +8,7 @@ import pytest
 
 from base.model import Key, Side
 from base.risk.guards import Guards, Terms
-from base.risk.messages import Closed, PersonAsks
+from base.risk.messages import Closed, Linked, PersonAsks, ReadPositions
 from base.risk.rules import AlreadyBreached, Rule, StopSettings
 from tests.risk.world import KEY, TICKER, World, armed
 
@@ -218,3 +218,37 @@ def test_a_position_in_another_subaccount_alarms() -> None:
     fill = world.fill("-7", "7", ours=False)
     world.tell(fill.__class__(**{**_fields(fill), "subaccount": 3}))
     assert world.line("ALARM")["reason"] == "unprotected_subaccount_3"
+
+
+def test_a_read_that_says_gone_is_followed_by_another_soon() -> None:
+    """An external close that no push told of is believed after seconds, not after two slow rounds."""
+    world = armed()
+    world.quiet(1).tell(world.positions(None))
+    world.effects.clear()
+    world.quiet(2.5)
+    assert ReadPositions(0) in world.effects
+
+
+def test_reads_catch_up_with_a_new_connection() -> None:
+    """What was traded just before pushes began is asked for until a read speaks for that moment."""
+    world = armed()
+    world.tell(Linked(True))
+    world.tell(world.positions("10", lag_ms=3000))
+    world.effects.clear()
+    world.guards.sweep(world.moment())
+    world.step()
+    assert ReadPositions(0) in world.effects
+    world.quiet(6).tell(world.positions("10"))
+    world.effects.clear()
+    world.guards.sweep(world.moment())
+    world.step()
+    assert ReadPositions(0) not in world.effects
+
+
+def test_a_position_that_turned_over_keeps_the_entry_its_read_told() -> None:
+    """The other side begins anew with what was paid for it, and no false alarm."""
+    world = armed()
+    for _ in range(2):
+        world.quiet(1).tell(world.positions("-9", "0.40"))
+    assert world.guard.entry == D("0.40")
+    assert world.guard.side is world.side.other

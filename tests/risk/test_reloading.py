@@ -222,7 +222,7 @@ def test_alarms_of_other_parts_ring_and_end() -> None:
     world.tell(AlarmChanged(reason="config_refused", is_on=True))
     assert lines(world) == [("ALARM", "config_refused")]
     world.now_s += 61
-    world.guards.ring_again(world.moment())
+    world.guards.sweep(world.moment())
     world.tell(AlarmChanged(reason="config_refused", is_on=False))
     assert lines(world) == [("ALARM", "config_refused")] * 2
     assert world.guards.alarms == {}
