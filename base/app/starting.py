@@ -15,6 +15,8 @@ from base.errors import ConfigError, MonitorError, RequestRefused
 
 REACH_S = 30.0
 """How long the start waits for an exchange that does not answer. Seconds."""
+CLOCK_S = 5.0
+"""How long a refused timestamp is tried again: a resumed machine sets its clock within seconds."""
 PAUSE_S = 1.0
 TAKEN_S = 2.0
 KEY_WATCH_STOP_S = 0.5
@@ -72,7 +74,11 @@ def _reach(parts: Parts, access: Access, clock: Clock, stopping: threading.Event
             parts.clients.account.shards()
             return
         except RequestRefused as e:
-            if e.status in (401, 403):
+            # A clock that was just set right is refused once more or not at all: try again for a moment.
+            may_pass = (
+                e.code == "header_timestamp_expired" and clock.boot_s() < deadline_s - REACH_S + CLOCK_S
+            )
+            if e.status in (401, 403) and not may_pass:
                 raise explain_refusal(access, e) from e
             error: MonitorError = e
         except MonitorError as e:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from base.feed.watch import Sighting
 from base.risk import endings, selling
-from base.risk.decide import Decision, Exit, NoBid, Unknown, confirm, decide, follow, is_safe
+from base.risk.decide import Decision, Exit, NoBid, Unknown, confirm, decide, follow, is_safe, missing_proof
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard, level_text
 from base.risk.messages import ConfirmPrice, ProbeFeed, ReadMarket, ReadPositions
@@ -165,13 +165,12 @@ def _arm(guard: Guard, ctx: Context) -> None:
 
 
 def _arm_target(guard: Guard, ctx: Context) -> None:
-    """A target, too, must first be seen where it would not fire."""
+    """A target, too, must first be seen where it would not fire, by feed or by REST."""
     if guard.target_is_armed or guard.stop is None or ctx.seen is None:
         return
     target, bid = guard.stop.target, ctx.seen.quote.bid
-    guard.target_is_armed = (
-        ctx.freshness.is_proven and target is not None and bid is not None and bid < target
-    )
+    is_fresh = missing_proof(ctx.seen, ctx.now.boot_s) is None
+    guard.target_is_armed = is_fresh and target is not None and bid is not None and bid < target
 
 
 def _follow_armed(guard: Guard, ctx: Context, stop: Stop, decision: Decision) -> None:

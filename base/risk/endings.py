@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
+from base.risk.intent import Intent
 from base.risk.valuation import exit_profit
 from base.units import ZERO
 
@@ -62,7 +63,23 @@ def withdraw(guard: Guard, ctx: Context, why: str) -> None:
     guard.state, guard.intent, guard.reason = State.ARMED, None, why
     guard.is_outdated = True  # count or entry may have changed meanwhile
     guard.alarms.clear()
-    guard.line("ARMED", count=guard.count, trigger=guard.stop.trigger, intent=intent.id, reason=why)
+    guard.line(
+        "ARMED",
+        count=guard.count,
+        trigger=guard.stop.trigger,
+        intent=intent.id,
+        reason=why,
+        **_booked(guard, intent),
+    )
+
+
+def _booked(guard: Guard, intent: Intent) -> dict[str, object]:
+    """What a withdrawn exit sold all the same: its money is booked here, for no CLOSED will come."""
+    if intent.filled == ZERO:
+        return {}
+    average, fees = intent.result(guard.side)
+    profit = exit_profit(intent.entry, average, intent.filled, fees if fees is not None else ZERO)
+    return {"sold": intent.filled, "price": average, "fee": fees, "profit": profit}
 
 
 def is_over(guard: Guard, ctx: Context) -> bool:

@@ -25,7 +25,7 @@ EVENTS = frozenset({
 })  # fmt: skip
 LOUD = frozenset({"ALARM", "UNPROTECTED"})
 RELOADED = frozenset({"reloaded", "reload_refused"})  # a person who changed the settings waits for these
-_COUNTS = frozenset({"count", "before", "left"})
+_COUNTS = frozenset({"count", "before", "left", "sold"})
 
 
 class EventLog:

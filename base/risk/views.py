@@ -29,14 +29,14 @@ class Tally:
 
     def note(self, line: Line) -> None:
         """Count one line."""
+        profit = line.fields.get("profit")  # of a closed exit, or of what a withdrawn one had sold
+        self.profit += profit if isinstance(profit, Decimal) else ZERO
         if line.event == "TRIGGERED":
             self.triggered += 1
         elif line.event == "FILLED":
             self.filled += 1
         elif line.event == "CLOSED":
             self.closed += 1
-            profit = line.fields.get("profit")
-            self.profit += profit if isinstance(profit, Decimal) else ZERO
         elif line.event == "ALARM":
             self.alarms += 1
 

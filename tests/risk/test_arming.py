@@ -252,3 +252,19 @@ def test_a_position_that_turned_over_keeps_the_entry_its_read_told() -> None:
         world.quiet(1).tell(world.positions("-9", "0.40"))
     assert world.guard.entry == D("0.40")
     assert world.guard.side is world.side.other
+
+
+def test_a_target_is_armed_by_a_rest_book_as_well() -> None:
+    """While the feed is down a take profit is armed, and fires, on books read by REST."""
+    world = World(Rule(name="default", stop=D("0.40"), take_profit=D("0.70")))
+    world.cut()
+    world.hold().pass_s(1)
+    world.rest("0.55")
+    assert world.state == "ARMED"
+    world.pass_s(5.5)
+    world.rest("0.55")
+    world.pass_s(1)
+    world.rest("0.72")
+    world.pass_s(0.5)
+    world.rest("0.72")
+    assert [send.order.price for send in world.sends] == [D("0.71")]

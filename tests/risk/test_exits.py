@@ -364,3 +364,14 @@ def test_a_phantom_jump_does_not_fire() -> None:
     world = armed().bid("0.60").bid("0.05")
     world.quiet(0.2, step_s=0.1).rest("0.60").quiet(1)
     assert (world.sends, world.state) == ([], "ARMED")
+
+
+def test_what_a_withdrawn_take_profit_sold_is_booked() -> None:
+    """Four of ten were sold at the target, the rest is kept: the money of the four stands in the log."""
+    world = armed(Rule(name="default", stop=D("0.40"), take_profit=D("0.80")))
+    world.bid("0.65").bid("0.78").bid("0.80").answer("4", "0.80")
+    world.tell(world.fill("4", "6", price="0.80")).bid("0.75").quiet(2)
+    assert world.state == "ARMED"
+    booked = world.line("ARMED")
+    assert (booked["sold"], booked["price"]) == (D(4), D("0.80"))
+    assert booked["profit"] == (D("0.80") - D("0.60")) * 4 - D("0.05")
