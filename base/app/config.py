@@ -255,7 +255,7 @@ def _explain(error: ErrorDetails) -> Mistake:
         case "value_error":
             return path, str(error.get("ctx", {}).get("error", error["msg"]))
         case "tuple_type" | "list_type":
-            return path, "should be a list, such as [0] or lines that begin with a dash"
+            return path, "should be a list: [a, b], or lines that begin with a dash"
         case "too_short":
             return path, "should not be empty"
         case "model_type" | "dict_type" | "model_attributes_type" | "dataclass_type":

@@ -19,7 +19,7 @@ from base.kalshi.messages import UnknownFrame, decode
 from base.model import Position, Side
 from base.risk.decide import Decision, Exit, Hold, Moment, NoBid, Unknown, follow, is_safe
 from base.risk.rules import Impossible, Rule, Stop, make_stop
-from base.units import ZERO, parse_count, parse_price, price_text
+from base.units import COUNT_STEP, ZERO, parse_count, parse_price, price_text
 
 SWEEP_NS = 2 * NANO
 _POSITION = re.compile(r"(?P<ticker>[^:\s]+):(?P<side>yes|no):(?P<count>[^@]+)@(?P<entry>.+)")
@@ -249,8 +249,8 @@ def _replayed(text: str, rule: Rule) -> Replayed:
         count, entry = parse_count(match["count"], "count"), parse_price(match["entry"], "entry")
     except WireError as e:
         raise ConfigError(where, f"{e}: counts and prices are plain numbers, e.g. 10@0.60") from None
-    if count == ZERO:
-        raise ConfigError(where, "nothing is held: the count must be above 0")
+    if count == ZERO or count % COUNT_STEP:
+        raise ConfigError(where, "the count must be above 0, in steps of 0.01 contracts")
     position = Position(ticker=match["ticker"], side=Side(match["side"]), count=count, entry=entry)
     try:
         return Replayed(position, make_stop(rule, position.side, count, entry, None))

@@ -240,9 +240,10 @@ class WebSocketManager:
             return
         lag = None
         if is_new_read:
-            # Once per read from the socket: the first frame of a burst has waited longest.
-            self._measured_s = at_s
+            # Once per read from the socket: the first frame that says when it was sent has waited longest.
             lag = self._lag.measure(frame)
+            if lag is not None:
+                self._measured_s = at_s
         if type(frame) is UnknownFrame:
             self._stats.unknown_type += 1
         else:
