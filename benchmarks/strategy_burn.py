@@ -15,7 +15,7 @@ from benchmarks.strategies import TRADED, WATCHED, Burning
 from benchmarks.tick_to_order import SETTLED_S
 
 HELD = 20
-ROUNDS, PER_ROUND = 2, 50
+ROUNDS, PER_ROUND = 2, 40
 PAUSE_S = 0.22
 """Exits' half of the Basic write budget lasts for five orders a second."""
 
