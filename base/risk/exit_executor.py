@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 from base.clock import Clock
 from base.model import Accepted, NotSent, Outcome, Unanswered
@@ -28,7 +29,7 @@ class ExitExecutor:
     def __init__(self, orders: OrderPort, clock: Clock, threads: int = 4):
         self._orders = orders
         self._clock = clock
-        self._queue: queue.PriorityQueue[tuple[float, int, Send | None]] = queue.PriorityQueue()
+        self._queue: queue.PriorityQueue[tuple[Decimal, int, Send | None]] = queue.PriorityQueue()
         self._number = itertools.count()
         self._submit: Submit | None = None
         self._threads = [
@@ -47,7 +48,7 @@ class ExitExecutor:
         """Let orders in flight finish; return the names of threads that would not end in time."""
         deadline_s = self._clock.boot_s() + timeout_s
         for _ in self._threads:
-            self._queue.put((float("inf"), next(self._number), None))
+            self._queue.put((Decimal("Infinity"), next(self._number), None))
         self._sweepers.shutdown(wait=False, cancel_futures=True)
         for thread in self._threads:
             if thread.ident is not None:
@@ -61,7 +62,7 @@ class ExitExecutor:
 
     def send(self, order: Send) -> None:
         """Queue ``order``; the largest loss goes first."""
-        self._queue.put((-float(order.loss), next(self._number), order))
+        self._queue.put((-order.loss, next(self._number), order))
 
     def sweep(self, work: Sweep) -> None:
         """Cancel resting orders in parallel; the last answer reports all of them to the monitor."""
