@@ -216,8 +216,9 @@ def test_empty_lists_are_refused(sim: SimulatorServer, nothing: Any) -> None:
 
 def test_stats(sim: SimulatorServer) -> None:
     """Connection, counts, ages, latencies and refusals by reason, as plain values."""
-    with client(sim) as prices:
-        assert prices.get_stats()["connected"] is False
+    prices = client(sim)
+    assert prices.get_stats()["connected"] is False
+    with prices:
         prices.subscribe("orderbook_delta", [A])
         eventually(lambda: prices.get_price(A) == D("0.40"))
         for n in range(20):
