@@ -1,0 +1,507 @@
+"""Holds a run against the invariants. It knows the true position after every fill, and every byte.
+
+The ids I1 to I20 are those of docs/safety.md. The judge never speaks to the program; of the program's
+own state it reads the journal's file and, once a second, the view that screens show.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from base.errors import IllegalTransition
+from base.risk.messages import Line
+from base.simulator.engine.events import Event, Filled, HoldingChanged, TopChanged
+from base.simulator.engine.orders import Side as BookSide
+from tests.simulation.day import Day
+from tests.simulation.exchange import BASE_MS, SimulatedExchange
+from tests.simulation.network import Watch
+from tests.simulation.plan import Plan
+from tests.simulation.program import Program
+from tests.simulation.scheduler import Scheduler
+
+D = Decimal
+ZERO = D(0)
+ORDERS_PATH = "/portfolio/events/orders"
+FIRE_WITHIN_S = 2.0
+LAG_S = 3.0
+SLACK_S = 0.05
+MARGIN_MS = 5_000
+CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SILENT_LIMITS_S = {
+    "UNKNOWN": 3.0, "STUCK": 0.0, "REFUSED": 0.0, "FLIPPED": 0.0, "WAITING": 0.0, "TRIGGERED": 10.0,
+    "IN_FLIGHT": 10.0, "CONFIRMING": 10.0, "UNPROTECTED": 5.0,
+}  # fmt: skip
+"""How long a state may last before an alarm has to ring within five seconds more."""
+ALARM_S = 5.0
+LOOK_S = 1.0
+
+
+class PlannedDeath(Exception):
+    """A thread that the day killed on purpose."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One order id as the judge sees it. Times are true seconds."""
+
+    client_id: str
+    ticker: str
+    intent_id: str
+    quantity: Decimal
+    side: str
+    reason: str
+    level: Decimal
+    floor: Decimal
+    left_s: float
+    count: Decimal
+    is_settled: bool = False
+    reads_after: int = 0  # complete order reads that could prove its absence
+    filled: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Tops:
+    """The true best prices of a market, by time: ``(since when, bid, ask)`` on the YES scale."""
+
+    at: deque[tuple[float, Decimal | None, Decimal | None]] = field(default_factory=lambda: deque(maxlen=4000))
+
+    def bids(self, side: str, from_s: float, to_s: float) -> list[Decimal | None]:
+        """Every best bid on ``side`` that stood at some moment of the window."""
+        found: list[Decimal | None] = []
+        standing: tuple[Decimal | None, Decimal | None] | None = None
+        for at_s, bid, ask in self.at:
+            seen = (bid, ask)
+            if at_s < from_s:
+                standing = seen
+            elif at_s <= to_s:
+                found.append(_bid_of(seen, side))
+        if standing is not None:
+            found.append(_bid_of(standing, side))
+        return found
+
+
+def _bid_of(top: tuple[Decimal | None, Decimal | None], side: str) -> Decimal | None:
+    bid, ask = top
+    if side == "yes":
+        return bid
+    return None if ask is None else 1 - ask
+
+
+class Judge(Watch):
+    """One run's judge. ``violations`` is what went wrong."""
+
+    def __init__(self, plan: Plan, scheduler: Scheduler, exchange: SimulatedExchange, program: Program):
+        self.plan, self._scheduler, self._exchange, self._program = plan, scheduler, exchange, program
+        self.day: Day | None = None
+        self.violations: list[str] = []
+        self.diary: list[str] | None = None
+        self.reached_states: set[str] = set()
+        self.trace = hashlib.sha256()
+        self.attempts: dict[str, Attempt] = {}
+        self._tops: dict[str, Tops] = defaultdict(Tops)
+        self._held: dict[str, Decimal] = defaultdict(Decimal)
+        self._was_flat_s: dict[str, float] = {}
+        self._sent_s: dict[str, deque[tuple[float, bool]]] = defaultdict(deque)
+        self._sold: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self._as_of_ms = 0
+        self._alarms: dict[str, float] = {}
+        self._turned_s: dict[str, float] = {}
+        self._bad_since: dict[tuple[str, str], float] = {}
+        self._journal: tuple[int, sqlite3.Connection] | None = None
+        self.journal_is_doubtful = False  # it was replaced or could not be written: it need not know all
+        self.stages: dict[str, int] = defaultdict(int)
+        self.kill: Any = None
+        exchange.venue.listeners.append(self._on_event)
+
+    # --- what is said ---------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Write into trace and diary."""
+        entry = f"{self._scheduler.now_s:.4f} {text}"
+        self.trace.update(entry.encode())
+        if self.diary is not None:
+            self.diary.append(entry)
+
+    def violated(self, invariant: str, why: str) -> None:
+        """An invariant does not hold."""
+        text = f"{invariant}: {why}"
+        self.note(f"VIOLATED {text}")
+        self.violations.append(text)
+
+    # --- the exchange's truth -------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        now_s = self._scheduler.now_s
+        if isinstance(event, TopChanged):
+            self._tops[event.ticker].at.append((now_s, event.top.bid, event.top.ask))
+        elif isinstance(event, HoldingChanged):
+            ticker = event.holding.ticker
+            self._held[ticker] = event.holding.count
+            if event.holding.count == 0:
+                self._was_flat_s[ticker] = now_s
+        elif isinstance(event, Filled):
+            self._on_fill(event)
+
+    def _on_fill(self, fill: Filled) -> None:
+        signed = fill.count if fill.side is BookSide.BID else -fill.count
+        before, after = fill.post_position - signed, fill.post_position
+        self.note(f"fill {fill.ticker} {signed}@{fill.price} {fill.client_order_id} {before}->{after}")
+        if after == 0 or after * before < 0:
+            self._was_flat_s[fill.ticker] = self._scheduler.now_s
+        attempt = self.attempts.get(fill.client_order_id)
+        if attempt is None:
+            if (fill.client_order_id or "").startswith("sl-"):
+                self.violated("I2", f"{fill.client_order_id} filled and was never seen leaving")
+            return
+        attempt.filled += fill.count
+        self._sold[attempt.intent_id] += fill.count
+        if self._sold[attempt.intent_id] > attempt.quantity:
+            self.violated("I1", f"intent {attempt.intent_id} sold {self._sold[attempt.intent_id]} of {attempt.quantity}")
+        turns = after * before < 0 or before == 0 or abs(after) > abs(before)
+        if turns and self.plan.semantics.reduce_only == "honoured" and not self._is_rested(fill):
+            self.violated("I1", f"a fill of ours took {fill.ticker} from {before} to {after}")
+        elif turns:
+            self._turned_s.setdefault(fill.ticker, self._scheduler.now_s)
+
+    def _is_rested(self, fill: Filled) -> bool:
+        """E30: the exchange let an order rest that was to be immediate and reduce-only."""
+        return self.plan_rests
+
+    @property
+    def plan_rests(self) -> bool:
+        """Whether this day lets orders rest."""
+        return any(name.startswith("E30") for _, name in self.plan.events)
+
+    # --- bytes ----------------------------------------------------------------------------------
+
+    def stage(self, name: str, method: str, path: str) -> None:
+        """Where the plan says so, the program is killed exactly here."""
+        if method == "POST" and path.endswith(ORDERS_PATH):
+            self.stages[name] += 1
+            self.note(f"order {name}")
+            if self.plan.kill_at == (name, self.stages[name]) and self.kill is not None:
+                self.reached_states.add(f"killed at {name}")
+                self.kill(f"at {name}")
+
+    def request(self, method: str, url: str, body: bytes | str) -> None:
+        """Bytes left the program."""
+        raw = body.encode() if isinstance(body, str) else body
+        self.note(f"{method} {url[30:]} {raw[:300]!r}")
+        if method == "POST" and url.endswith(ORDERS_PATH):
+            self._order_left(json.loads(raw))
+
+    def _order_left(self, order: dict[str, Any]) -> None:
+        client_id, ticker, now_s = order["client_order_id"], order["ticker"], self._scheduler.now_s
+        known = self.attempts.get(client_id)
+        row = self._journal_row(client_id)
+        if row is None and known is None:
+            if not self.journal_is_doubtful:
+                self.violated("I2", f"{client_id} left before it was durable")
+            return
+        if known is None and row is not None:
+            known = self.attempts[client_id] = Attempt(
+                client_id=client_id, ticker=ticker, intent_id=row[0], quantity=D(row[1]), side=row[2],
+                reason=row[3], level=D(row[4]), floor=D(row[5]), left_s=now_s, count=D(order["count"]),
+            )  # fmt: skip
+            is_new = True
+        else:
+            is_new = False
+        assert known is not None
+        self._check_form(order, known)
+        self._check_pace(ticker, is_new)
+        self._check_single_flight(known)
+        self._check_evidence(known)
+        known.left_s, known.is_settled, known.reads_after = now_s, False, 0
+
+    def _check_form(self, order: dict[str, Any], attempt: Attempt) -> None:
+        """I13: collar. I20: the id."""
+        wanted = {"time_in_force": "immediate_or_cancel", "reduce_only": True, "self_trade_prevention_type": "maker"}
+        for name, value in wanted.items():
+            if order.get(name) != value:
+                self.violated("I13", f"{name} is {order.get(name)!r}")
+        if not CLIENT_ID.fullmatch(attempt.client_id):
+            self.violated("I20", f"the id {attempt.client_id} is not allowed")
+        if order["side"] != ("ask" if attempt.side == "yes" else "bid"):
+            self.violated("I13", f"side {order['side']} to sell {attempt.side}")
+        price = D(order["price"]) if attempt.side == "yes" else 1 - D(order["price"])
+        floor = min(attempt.floor, D(self.plan.settings.get("last_floor", attempt.floor)))
+        if price < floor and attempt.reason != "TAKE_PROFIT":
+            self.violated("I13", f"sells at {price} under the floor {floor}")
+        if price < attempt.floor and attempt.reason == "TAKE_PROFIT":
+            self.violated("I13", f"takes a profit at {price} under its target {attempt.floor}")
+        if D(order["count"]) > attempt.quantity or D(order["count"]) <= 0:
+            self.violated("I13", f"count {order['count']} of {attempt.quantity}")
+
+    def _check_pace(self, ticker: str, is_new: bool) -> None:
+        """I12: at most 6 new ids and 12 requests in any 60 s."""
+        sent = self._sent_s[ticker]
+        sent.append((self._scheduler.now_s, is_new))
+        while sent[0][0] <= self._scheduler.now_s - 60.0:
+            sent.popleft()
+        if len(sent) > 12 or sum(new for _, new in sent) > 6:
+            self.violated("I12", f"{len(sent)} requests, {sum(new for _, new in sent)} ids within 60 s")
+
+    def _check_single_flight(self, attempt: Attempt) -> None:
+        """I7: the one before it is answered, found, or proven absent."""
+        for other in self.attempts.values():
+            if other is attempt or other.ticker != attempt.ticker or other.is_settled:
+                continue
+            if other.reads_after < 2:
+                self.violated("I7", f"{attempt.client_id} left while {other.client_id} was open")
+
+    def _check_evidence(self, attempt: Attempt) -> None:
+        """I3 and I5: the true book satisfied the rule within the evidence's age."""
+        now_s = self._scheduler.now_s
+        oldest_s = now_s - FIRE_WITHIN_S - LAG_S - SLACK_S
+        bids = self._tops[attempt.ticker].bids(attempt.side, oldest_s, now_s)
+        if attempt.reason in ("RETRY", "FLATTEN"):
+            return
+        if attempt.reason == "TAKE_PROFIT":
+            is_true = any(bid is not None and bid >= attempt.level for bid in bids)
+        else:
+            is_true = any(bid is not None and bid <= attempt.level for bid in bids)
+        if not is_true:
+            self.violated(
+                "I5", f"{attempt.reason} at {attempt.level} of {attempt.ticker} left, bids were {sorted(set(map(str, bids)))}"
+            )
+
+    def arrived(self, method: str, url: str, body: bytes) -> None:
+        """A request reaches the exchange."""
+        if method == "POST":
+            self.note(f"arrived {body[:200]!r}")
+
+    def answered(self, method: str, url: str, request: bytes, status: int, body: bytes) -> None:
+        """The program has a whole answer."""
+        self.trace.update(body)
+        if self.diary is not None:
+            self.note(f"answer {status} {body[:400]!r}")
+        if method == "POST" and url.endswith(ORDERS_PATH):
+            attempt = self.attempts.get(json.loads(request)["client_order_id"])
+            if attempt is not None and self._settles(status, body):
+                attempt.is_settled = True
+            return
+        if "/user_data_timestamp" in url and status == 200:
+            self._note_as_of(body)
+        if "/portfolio/" in url and status == 200:
+            self._see(body)
+        if "/portfolio/orders" in url and status == 200 and b'"cursor":""' in body:
+            for attempt in self.attempts.values():
+                sent_ms = BASE_MS + attempt.left_s * 1000
+                if self._as_of_ms > sent_ms + MARGIN_MS and f"ticker={attempt.ticker}" in url:
+                    attempt.reads_after += 1
+
+    @staticmethod
+    def _settles(status: int, body: bytes) -> bool:
+        if status >= 500 or status == 409 and b"order_already_exists" in body:
+            return False
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            return False
+        return status >= 400 or isinstance(answer, dict) and "order_id" in answer
+
+    def _note_as_of(self, body: bytes) -> None:
+        from datetime import datetime
+
+        try:
+            text = json.loads(body)["as_of_time"]
+            moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except (ValueError, KeyError):
+            return
+        self._as_of_ms = max(self._as_of_ms, round(moment.timestamp() * 1000))
+
+    def _see(self, body: bytes) -> None:
+        """Evidence: our id stands in what the program reads."""
+        if b"sl-" in body:
+            for attempt in self.attempts.values():
+                if attempt.client_id.encode() in body:
+                    attempt.is_settled = True
+
+    def frame(self, frame: bytes) -> None:
+        """The program reads a frame."""
+        self.trace.update(frame)
+        if self.diary is not None:
+            self.note(f"frame {frame[:260]!r}")
+        if b"sl-" in frame:
+            self._see(frame)
+
+    # --- what the program says ------------------------------------------------------------------
+
+    def line(self, line: Line, text: str) -> None:
+        """One line of the stop-loss log."""
+        self.note(text)
+        self.reached_states.add(line.event)
+        if line.event == "ALARM":
+            self._alarms[str(line.fields.get("reason"))] = self._scheduler.now_s
+        if line.event == "CLOSED" and line.key is not None:
+            self._check_flat(line)
+
+    def _check_flat(self, line: Line) -> None:
+        """I8: closed only when all of it was sold, or nothing was held."""
+        assert line.key is not None
+        intent_id = str(line.fields.get("intent"))
+        quantities = [a.quantity for a in self.attempts.values() if a.intent_id == intent_id]
+        has_sold_all = bool(quantities) and self._sold[intent_id] >= quantities[0]
+        if not has_sold_all and line.key.ticker not in self._was_flat_s:
+            self.violated("I8", f"CLOSED {line.key.ticker} with {self._held[line.key.ticker]} held")
+
+    def crashed(self, name: str, error: BaseException | None) -> None:
+        """A thread died."""
+        if isinstance(error, PlannedDeath):
+            self.reached_states.add("thread died")
+            return
+        at = ""
+        trace = None if error is None else error.__traceback__
+        while trace is not None:
+            at = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+            trace = trace.tb_next
+        kind = "I14" if isinstance(error, IllegalTransition) else "I17"
+        self.violated(kind, f"thread {name} died: {type(error).__name__} {error} at {at}")
+
+    # --- once a second --------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """I9 and I16: bad states ring; no price that cannot be."""
+        self._scheduler.after(LOOK_S, self.look)
+        parts, now_s = self._program.parts, self._scheduler.now_s
+        if parts is None or not self._program.is_guarding or self._program.process is None:
+            self._bad_since.clear()
+            return
+        if self._program.process.machine.is_frozen:
+            self._bad_since.clear()
+            return
+        view = parts.monitor.view()
+        standing = set()
+        for position in view.positions:
+            self.reached_states.add(f"state {position.state}")
+            self._check_prices(position)
+            limit_s = SILENT_LIMITS_S.get(position.state)
+            if position.state == "ARMED" and not position.freshness.is_proven and position.source != "rest":
+                limit_s = 5.0
+            if position.state == "UNPROTECTED" and position.reason == "market_state":
+                limit_s = None
+            if position.state == "UNPROTECTED" and position.reason == "would_fire_now" and self._is_held_quietly:
+                limit_s = None
+            if position.reason == "MARKET_STATE":
+                limit_s = None
+            key = (position.key.ticker, position.state)
+            if limit_s is not None and not view.alarms:
+                standing.add(key)
+                since_s = self._bad_since.setdefault(key, now_s)
+                if now_s - since_s > limit_s + ALARM_S + 2 * LOOK_S:
+                    self.violated("I9", f"{position.key.ticker} {position.state} {position.reason} for {now_s - since_s:.0f} s, silent")
+                    self._bad_since[key] = now_s + 1e9
+        for key in set(self._bad_since) - standing:
+            del self._bad_since[key]
+
+    @property
+    def _is_held_quietly(self) -> bool:
+        adopt = self.plan.settings.get("adopt", {})
+        return adopt.get("already_breached") == "hold"
+
+    def _check_prices(self, position: Any) -> None:
+        for price in (position.bid, position.executable):
+            if price is not None and not 0 <= price <= 1:
+                self.violated("I16", f"{position.key.ticker} shows a price of {price}")
+        if position.bid is not None and not 0 < position.bid < 1:
+            self.violated("I16", f"{position.key.ticker} shows a bid of {position.bid}")
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is left to happen in the evening."""
+        if any(self._exchange.held(h.ticker) != 0 for h in self.plan.holdings):
+            return False
+        parts = self._program.parts
+        return parts is not None and self._program.is_guarding and not parts.monitor.view().positions
+
+    def end(self) -> None:
+        """Check what must hold when the faults have been over for a while."""
+        if self.day is not None and self.day.disk.second_instance_ran:
+            self.violated("I18", "a second instance got the lock")
+        if self.plan.is_liveness:
+            self._check_end_of_faults()
+
+    def _check_end_of_faults(self) -> None:
+        parts = self._program.parts
+        if parts is None or not self._program.is_guarding:
+            self.violated("I10", "the program does not guard")
+            return
+        view = parts.monitor.view()
+        shown = {p.key.ticker: p for p in view.positions}
+        for holding in self.plan.holdings:
+            held, market = self._exchange.held(holding.ticker), self._exchange.market(holding.ticker)
+            position = shown.pop(holding.ticker, None)
+            if market.status != "active":
+                continue
+            if position is None:
+                if held != 0:
+                    self.violated("I10", f"{holding.ticker}: {held} held and not shown")
+                continue
+            signed = position.count if position.side == "yes" else -position.count
+            if signed != held:
+                self.violated("I10", f"{holding.ticker}: shown {signed}, held {held} in {position.state}")
+            elif held != 0 and position.state == "ARMED":
+                self._check_fired(holding.ticker, position)
+            elif held != 0 and not view.alarms:
+                self.violated("I9", f"{holding.ticker} {position.state} {position.reason}, no alarm")
+        self._check_intents()
+
+    def _check_fired(self, ticker: str, position: Any) -> None:
+        """I6: a touched stop does not stay armed."""
+        bid = self._exchange.best(ticker, is_yes=position.side == "yes")
+        if bid is not None and position.trigger is not None and bid <= position.trigger:
+            self.violated("I6", f"{ticker} is armed at {position.trigger} with a bid of {bid}: {position.reason}")
+
+    def _check_intents(self) -> None:
+        """I2: after the faults no intent is open but those that stand with their alarm."""
+        if self.journal_is_doubtful or (connection := self._reader()) is None:
+            return
+        rows = connection.execute(
+            "SELECT intent_id, to_state, ticker FROM transitions WHERE seq IN"
+            " (SELECT max(seq) FROM transitions WHERE intent_id IS NOT NULL GROUP BY intent_id)"
+        ).fetchall()
+        ends = {"CLOSED", "RETIRED", "CANCELLED", "WITHDRAWN", "STUCK", "WAITING", "REFUSED", "FLIPPED"}
+        for intent_id, state, ticker in rows:
+            if state not in ends and self._exchange.market(ticker).status == "active":
+                self.violated("I2", f"intent {intent_id} of {ticker} is still {state}")
+
+    # --- the journal's file ---------------------------------------------------------------------
+
+    def _journal_row(self, client_id: str) -> tuple[Any, ...] | None:
+        connection = self._reader()
+        if connection is None:
+            return None
+        try:
+            found: tuple[Any, ...] | None = connection.execute(
+                "SELECT i.intent_id, i.quantity, i.side, i.reason, i.level, i.floor FROM attempts a"
+                " JOIN intents i USING (intent_id) WHERE a.client_order_id = ?",
+                (client_id,),
+            ).fetchone()
+        except sqlite3.Error as e:
+            self.note(f"journal unreadable: {e}")
+            return None
+        return found
+
+    def _reader(self) -> sqlite3.Connection | None:
+        path = self._program.journal_path
+        if not path.exists():
+            return None
+        inode = path.stat().st_ino
+        if self._journal is None or self._journal[0] != inode:
+            self.close()
+            self._journal = (inode, sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+        return self._journal[1]
+
+    def close(self) -> None:
+        """Free the file."""
+        if self._journal is not None:
+            self._journal[1].close()
+            self._journal = None
