@@ -136,6 +136,7 @@ def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
     elif isinstance(decision, NoBid) or ctx.seen.quote.bid is None:
         guard.unprotected("no_bid", ctx)
     elif may_exit:
+        guard.target_is_armed = True  # the user wants what is breached when it is found sold, profits too
         _act(guard, ctx, decision)
     else:
         is_loud = ctx.settings.already_breached is AlreadyBreached.ASK or not guard.is_adopted

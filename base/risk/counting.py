@@ -24,6 +24,7 @@ class Holding:
         self.signed = signed
         self.last_fill_ms: int | None = None
         self.is_certain = as_of_ms is not None
+        self.is_contradicted = False  # the newest read had no row at all, and no trade says why
         self._basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
         self._basis_is_fill = False
         self._basis_names_position = False  # a push that says what is held after its fill
@@ -32,8 +33,8 @@ class Holding:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether one read said gone or turned over, and a second must say so too."""
-        return bool(self._zero_or_flip_reads)
+        """Whether a read said gone or turned over, and something else must say so too."""
+        return self.is_contradicted or bool(self._zero_or_flip_reads)
 
     def has_seen(self, trade_id: str) -> bool:
         """Whether the fill is counted already."""
@@ -89,6 +90,7 @@ class Holding:
         One read resizes. A zero or the other sign needs two eligible reads that agree and are of
         different moments: one answer of an exchange in trouble proves nothing.
         """
+        self.is_contradicted = False
         if not self.is_eligible(as_of_ms) or as_of_ms is None:
             return False
         keeps_side = signed * self.signed > ZERO

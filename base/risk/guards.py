@@ -25,6 +25,7 @@ from base.risk.counting import Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import State
 from base.risk.guard import RING_EVERY_S, Context, Guard
+from base.risk.limits import Pace
 from base.risk.messages import (
     Line,
     Outbox,
@@ -87,6 +88,7 @@ class Guards:
     shards: dict[int, ShardStatus] = field(default_factory=dict)
     resumed_s: dict[str, float] = field(default_factory=dict)
     latched_until_s: dict[Key, float] = field(default_factory=dict)
+    paces: dict[Key, Pace] = field(default_factory=dict)  # a new epoch goes on at the market's old pace
     buried: dict[Key, Buried] = field(default_factory=dict)  # epochs that ended: late news of them is old
     # Per sub-account: reads of positions are repeated until one speaks for a moment later than this.
     catching_up_ms: dict[int, int] = field(default_factory=dict)
@@ -123,6 +125,9 @@ class Guards:
             self.out.put(ReadPositions(subaccount))
         for reason in list(self.alarms):
             self.ring(reason, now)
+        for key, pace in list(self.paces.items()):
+            if key not in self.by_key and pace.is_idle(now.boot_s):
+                del self.paces[key]
 
     def is_latched(self, key: Key, now_s: float) -> bool:
         """Whether entries in this market wait: an exit is open, or ended within the cool-down."""
@@ -256,6 +261,7 @@ class Guards:
             rule=settings.rule_for(key.ticker) if settings.adopt_default else None,
             out=self.out,
             began_ms=now.exchange_ms,
+            pace=self.paces.setdefault(key, Pace()),
         )
         guard.was_armed = self.armed_before.pop(key, None) is position.side
         self.by_key[key] = guard

@@ -27,6 +27,10 @@ class Pace:
         if self._requests:
             self._requests.pop()
 
+    def is_idle(self, now_s: float) -> bool:
+        """Whether nothing of it counts any more."""
+        return all(at_s + WINDOW_S <= now_s for at_s in (*self._requests, *self._ids))
+
     def free_at_s(self, now_s: float, *, is_new_id: bool) -> float:
         """The earliest time at which another request may leave: ``now_s`` if at once."""
         waits = [now_s]

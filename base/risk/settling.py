@@ -20,6 +20,8 @@ from base.units import ZERO
 
 READ_EVERY_S = 1.0
 UNRESOLVED_S = 10.0
+EMPTY_BELIEVED_S = 60.0
+"""Positions reads without any row are believed after this, even if no trade explains them."""
 CREATED_MARGIN_MS = 5_000
 """An order created this much before its attempt was written is somebody else's (clock error allowed for)."""
 ABSENCES_NEEDED = 2
@@ -133,11 +135,35 @@ def absorb_orders_read(guard: Guard, ctx: Context, read: OrdersRead) -> None:
         guard.line("FOUND", intent=intent.id, attempt=attempt.number, reason="absent", count=ZERO)
 
 
+def is_contradicted(guard: Guard, ctx: Context) -> bool:
+    """Whether a positions read without any row contradicts this holding: then it proves nothing.
+
+    An exchange in trouble answers with nothing. That all is gone is believed when trades say so too,
+    so these are asked for, or when nothing else was heard for a minute, with the alarm ringing.
+    """
+    if guard.holding.signed == ZERO or not guard.holding.is_certain:
+        return False
+    if guard.contradicted_s is None:
+        guard.contradicted_s = ctx.now.boot_s
+    lasted_s = ctx.now.boot_s - guard.contradicted_s
+    if lasted_s > EMPTY_BELIEVED_S:
+        return False
+    if lasted_s > UNRESOLVED_S:
+        guard.ring("reports_contradict", ctx)
+    guard.holding.is_contradicted = True
+    since_ms = guard.began_ms if guard.intent is None else guard.intent.began_ms
+    guard.ask(ReadOrders(guard.key, since_ms - CREATED_MARGIN_MS), ctx, every_s=READ_EVERY_S)
+    return True
+
+
 def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_ms: int | None) -> None:
     """Take in what a positions read says of this key; ``None``: it is not listed."""
     check_claims(guard, ctx, listed is not None, as_of_ms)
     if guard.is_over or (guard.claimed_s is not None and listed is None):
         return  # a claim is younger than this read may be: check_claims alone speaks for it
+    if listed is not None:
+        guard.contradicted_s = None
+        guard.hush("reports_contradict")
     before = guard.holding.signed
     signed = listed.signed if listed is not None else ZERO
     is_change = guard.holding.report(signed, as_of_ms)

@@ -51,7 +51,9 @@ def protection_of(state: State) -> str:
 def position_view(
     guard: Guard, quote: Quote | None, freshness: Freshness, age_s: float | None
 ) -> PositionView:
-    """Show one holding. ``quote`` is seen from the side held."""
+    """Show one holding. ``quote`` is seen from the guard's side; of one that turned over, what is held now."""
+    if guard.has_flipped:
+        return _turned(guard, None if quote is None else quote.flipped(), freshness, age_s)
     fetches = None if quote is None else executable(_bids(quote), guard.count) if guard.count else None
     stop = guard.stop
     return PositionView(
@@ -70,6 +72,28 @@ def position_view(
         source=None if quote is None else quote.source,
         age_s=age_s,
         reason=guard.reason,
+    )
+
+
+def _turned(guard: Guard, quote: Quote | None, freshness: Freshness, age_s: float | None) -> PositionView:
+    """The other side's contracts: no stop of this epoch covers them."""
+    count = abs(guard.holding.signed)
+    return PositionView(
+        key=guard.key,
+        side=guard.side.other,
+        count=count,
+        entry=None,
+        bid=None if quote is None else quote.bid,
+        executable=None if quote is None else executable(_bids(quote), count),
+        trigger=None,
+        target=None,
+        profit=None,
+        state=guard.state.value,
+        protection="unprotected",
+        freshness=freshness,
+        source=None if quote is None else quote.source,
+        age_s=age_s,
+        reason="flipped",
     )
 
 

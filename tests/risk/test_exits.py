@@ -7,7 +7,17 @@ from decimal import Decimal
 import pytest
 
 from base.model import MarketStatus, ShardStatus, Side
-from base.risk.messages import ConfirmPrice, MarketsSeen, ReadFailed, ReadOrders, Row, Send, ShardsSeen, Sweep
+from base.risk.messages import (
+    ConfirmPrice,
+    Line,
+    MarketsSeen,
+    ReadFailed,
+    ReadOrders,
+    Row,
+    Send,
+    ShardsSeen,
+    Sweep,
+)
 from base.risk.rules import Rule
 from tests.risk.world import MARGIN_S, TICKER, World, armed
 
@@ -298,8 +308,23 @@ def test_a_failed_positions_read_closes_nothing() -> None:
     world.tell(world.positions(None))
     assert world.state == "ARMED", "the same moment twice is one read"
     world.quiet(1).tell(world.positions(None))
+    assert world.state == "ARMED", "an exchange in trouble answers with nothing, again and again"
+    for _ in range(61):
+        world.quiet(1).tell(world.positions(None))
+    rung = [e.fields["reason"] for e in world.effects if isinstance(e, Line) and e.event == "ALARM"]
+    assert "reports_contradict" in rung, "a minute of it is said, and believed in the end"
     assert world.state == "GONE"
     assert "EXTERNAL" in world.events
+
+
+def test_an_empty_read_is_believed_when_a_trade_says_why() -> None:
+    """Sold by hand while the socket was down: nothing is listed, and the list of fills explains it."""
+    world = armed().quiet(6)
+    world.tell(world.positions(None))
+    assert any(isinstance(effect, ReadOrders) for effect in world.effects)
+    sold = world.fill("10", None, trade="by-hand", ours=False)
+    world.tell(world.orders(fills=(sold,)))
+    assert world.state == "GONE"
 
 
 def test_a_read_that_lags_behind_the_fills_is_not_believed() -> None:

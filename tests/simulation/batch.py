@@ -44,9 +44,13 @@ def _batch(first: int, count: int, jobs: int) -> int:
             cpu_s, virtual_s = cpu_s + result.cpu_s, virtual_s + result.virtual_s
             if result.violations:
                 failed += 1
-                print(f"seed {result.seed}: {result.violations[0]} ({len(result.violations)})", file=sys.stderr)
+                print(
+                    f"seed {result.seed}: {result.violations[0]} ({len(result.violations)})", file=sys.stderr
+                )
     for what, times in sorted(reached.items()):
         print(f"{times:8d}  {what}")
     took_s = time.monotonic() - began
-    print(f"{count} seeds, {failed} failed, {took_s:.1f} s, {1000 * cpu_s / count:.0f} ms and {virtual_s / count:.1f} virtual s each")
+    print(
+        f"{count} seeds, {failed} failed, {took_s:.1f} s, {1000 * cpu_s / count:.0f} ms and {virtual_s / count:.1f} virtual s each"
+    )
     return 1 if failed else 0

@@ -43,7 +43,11 @@ class Ladder:
         theirs: dict[Decimal, Decimal] = {}
         if self.bid is not None:
             top = D(1) if self.is_thin else self.size + self._random.choice((0, 1, 2))
-            mine = {self.bid: top, max(CENT, self.bid - 2 * CENT): self.size, max(CENT, self.bid - 6 * CENT): self.size}
+            mine = {
+                self.bid: top,
+                max(CENT, self.bid - 2 * CENT): self.size,
+                max(CENT, self.bid - 6 * CENT): self.size,
+            }
         if self.has_asks:
             ask = min(D("0.99"), (self.bid if self.bid is not None else D("0.05")) + self.spread)
             theirs = {ask: self.size}
@@ -68,7 +72,13 @@ class Day:
         disk: Disk,
     ):
         self.plan, self.scheduler, self.machine = plan, scheduler, machine
-        self.exchange, self.network, self.faults, self.program, self.disk = exchange, network, faults, program, disk
+        self.exchange, self.network, self.faults, self.program, self.disk = (
+            exchange,
+            network,
+            faults,
+            program,
+            disk,
+        )
         self.random = Random(f"day {plan.seed}")
         self.is_evening = False
         self.ladders: dict[str, Ladder] = {}
@@ -122,7 +132,11 @@ class Day:
         for ticker, ladder in self.ladders.items():
             if self.plan.is_liveness:
                 wants_up = set(ladder.holding.rule) <= {"take_profit"}
-                ladder.bid, ladder.has_asks, ladder.is_thin = D("0.90") if wants_up else EVENING_BID, True, False
+                ladder.bid, ladder.has_asks, ladder.is_thin = (
+                    D("0.90") if wants_up else EVENING_BID,
+                    True,
+                    False,
+                )
                 ladder.spread, ladder.size = D("0.02"), D(500)
             self._show(ticker)
         self.scheduler.after(1.0, self._tick)
@@ -179,7 +193,9 @@ class Day:
         self.scheduler.after(self.random.uniform(least_s, most_s), unless_evening)
 
     def _crash(self, ladder: Ladder) -> None:
-        self._price(ladder, self.random.choice((D("0.40"), D("0.39"), D("0.36"), D("0.31"), D("0.22"), D("0.10"))))
+        self._price(
+            ladder, self.random.choice((D("0.40"), D("0.39"), D("0.36"), D("0.31"), D("0.22"), D("0.10")))
+        )
 
     def _wick(self, ladder: Ladder) -> None:
         before = ladder.bid
@@ -316,7 +332,9 @@ class Day:
         self._later(lambda: setattr(self.faults, "feed_is_silent", False), 1.0, 8.0)
 
     def _w10_command_refused(self, ladder: Ladder) -> None:
-        codes = [self.random.choice((1, 7, 8, 9, 11, 14, 18, 26, 27)) for _ in range(self.random.choice((1, 3)))]
+        codes = [
+            self.random.choice((1, 7, 8, 9, 11, 14, 18, 26, 27)) for _ in range(self.random.choice((1, 3)))
+        ]
         self.exchange.venue.faults.command_errors.extend(codes)
         self.network.cut_links("so that commands follow")
 
@@ -364,7 +382,9 @@ class Day:
 
     def _k9_killed_again(self, ladder: Ladder) -> None:
         for n in range(5):
-            self.scheduler.after(n * self.random.uniform(0.1, 1.2), lambda: self.kill("during recovery", 0.05))
+            self.scheduler.after(
+                n * self.random.uniform(0.1, 1.2), lambda: self.kill("during recovery", 0.05)
+            )
 
     def _o1_halted(self, ladder: Ladder) -> None:
         if self.program.is_running and self.program.parts is not None:
@@ -446,5 +466,3 @@ class Disk:
 
 def _method(name: str) -> str:
     return name.lower().replace(" ", "_").replace("-", "_")
-
-

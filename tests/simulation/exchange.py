@@ -160,7 +160,9 @@ class SimulatedExchange:
     def _own_levels(self, ticker: str, side: Side) -> list[Decimal]:
         ladder = self.market(ticker).book.ladder(side)
         return [
-            price for price, _ in ladder.levels() if any(o.account_id == HOUSE for o in ladder.orders_at(price))
+            price
+            for price, _ in ladder.levels()
+            if any(o.account_id == HOUSE for o in ladder.orders_at(price))
         ]
 
     def _lowest_own_ask(self, ticker: str) -> Decimal:

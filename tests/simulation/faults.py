@@ -60,7 +60,17 @@ _SEQ = re.compile(rb'"seq":(\d+)')
 _DELTA = re.compile(rb'"delta_fp":"[^"]*"')
 _NUMBER = re.compile(rb'"(price_dollars|delta_fp|yes_bid_dollars|yes_ask_dollars)":"[^"]*"')
 _TICKER = re.compile(rb'"market_ticker":"[^"]*"')
-NO_NUMBERS = (b'"NaN"', b'"Infinity"', b'"1e999"', b"NaN", b"null", b"true", b'"0.5600 "', b'"-0.01"', b"0.41")
+NO_NUMBERS = (
+    b'"NaN"',
+    b'"Infinity"',
+    b'"1e999"',
+    b"NaN",
+    b"null",
+    b"true",
+    b'"0.5600 "',
+    b'"-0.01"',
+    b"0.41",
+)
 MOST_KEPT = 20
 
 

@@ -70,7 +70,9 @@ class Attempt:
 class Tops:
     """The true best prices of a market, by time: ``(since when, bid, ask)`` on the YES scale."""
 
-    at: deque[tuple[float, Decimal | None, Decimal | None]] = field(default_factory=lambda: deque(maxlen=4000))
+    at: deque[tuple[float, Decimal | None, Decimal | None]] = field(
+        default_factory=lambda: deque(maxlen=4000)
+    )
 
     def bids(self, side: str, from_s: float, to_s: float) -> list[Decimal | None]:
         """Every best bid on ``side`` that stood at some moment of the window."""
@@ -163,7 +165,9 @@ class Judge(Watch):
         attempt.filled += fill.count
         self._sold[attempt.intent_id] += fill.count
         if self._sold[attempt.intent_id] > attempt.quantity:
-            self.violated("I1", f"intent {attempt.intent_id} sold {self._sold[attempt.intent_id]} of {attempt.quantity}")
+            self.violated(
+                "I1", f"intent {attempt.intent_id} sold {self._sold[attempt.intent_id]} of {attempt.quantity}"
+            )
         turns = after * before < 0 or before == 0 or abs(after) > abs(before)
         if turns and self.plan.semantics.reduce_only == "honoured" and not self._is_rested(fill):
             self.violated("I1", f"a fill of ours took {fill.ticker} from {before} to {after}")
@@ -222,7 +226,11 @@ class Judge(Watch):
 
     def _check_form(self, order: dict[str, Any], attempt: Attempt) -> None:
         """I13: collar. I20: the id."""
-        wanted = {"time_in_force": "immediate_or_cancel", "reduce_only": True, "self_trade_prevention_type": "maker"}
+        wanted = {
+            "time_in_force": "immediate_or_cancel",
+            "reduce_only": True,
+            "self_trade_prevention_type": "maker",
+        }
         for name, value in wanted.items():
             if order.get(name) != value:
                 self.violated("I13", f"{name} is {order.get(name)!r}")
@@ -269,7 +277,8 @@ class Judge(Watch):
             is_true = any(bid is not None and bid <= attempt.level for bid in bids)
         if not is_true:
             self.violated(
-                "I5", f"{attempt.reason} at {attempt.level} of {attempt.ticker} left, bids were {sorted(set(map(str, bids)))}"
+                "I5",
+                f"{attempt.reason} at {attempt.level} of {attempt.ticker} left, bids were {sorted(set(map(str, bids)))}",
             )
 
     def arrived(self, method: str, url: str, body: bytes) -> None:
@@ -387,7 +396,11 @@ class Judge(Watch):
                 limit_s = 5.0
             if position.state == "UNPROTECTED" and position.reason == "market_state":
                 limit_s = None
-            if position.state == "UNPROTECTED" and position.reason == "would_fire_now" and self._is_held_quietly:
+            if (
+                position.state == "UNPROTECTED"
+                and position.reason == "would_fire_now"
+                and self._is_held_quietly
+            ):
                 limit_s = None
             if position.reason == "MARKET_STATE":
                 limit_s = None
@@ -396,7 +409,10 @@ class Judge(Watch):
                 standing.add(key)
                 since_s = self._bad_since.setdefault(key, now_s)
                 if now_s - since_s > limit_s + ALARM_S + 2 * LOOK_S:
-                    self.violated("I9", f"{position.key.ticker} {position.state} {position.reason} for {now_s - since_s:.0f} s, silent")
+                    self.violated(
+                        "I9",
+                        f"{position.key.ticker} {position.state} {position.reason} for {now_s - since_s:.0f} s, silent",
+                    )
                     self._bad_since[key] = now_s + 1e9
         for key in set(self._bad_since) - standing:
             del self._bad_since[key]
@@ -458,7 +474,9 @@ class Judge(Watch):
         """I6: a touched stop does not stay armed."""
         bid = self._exchange.best(ticker, is_yes=position.side == "yes")
         if bid is not None and position.trigger is not None and bid <= position.trigger:
-            self.violated("I6", f"{ticker} is armed at {position.trigger} with a bid of {bid}: {position.reason}")
+            self.violated(
+                "I6", f"{ticker} is armed at {position.trigger} with a bid of {bid}: {position.reason}"
+            )
 
     def _check_intents(self) -> None:
         """I2: after the faults no intent is open but those that stand with their alarm."""

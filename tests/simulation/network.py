@@ -134,7 +134,9 @@ class Pending:
             return self._response(seam, *self._reply)
         raise self._error or requests.ReadTimeout("read timed out")
 
-    def _response(self, seam: CallSeam, status: int, headers: dict[str, str], body: bytes) -> requests.Response:
+    def _response(
+        self, seam: CallSeam, status: int, headers: dict[str, str], body: bytes
+    ) -> requests.Response:
         def done() -> None:
             self._network.watch.answered(self._method, self._url, self._sent, status, body)
             self._network.watch.stage("answered", self._method, self._path)

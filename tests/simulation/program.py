@@ -141,7 +141,9 @@ class Program:
         return AccountFolder(self.folder / "data" / f"custom-{SIGNER.account_hash}")
 
     def _main(self) -> None:
-        access = Access(environment="custom", endpoints=endpoints_of("custom", REST_URL, FEED_URL), signer=SIGNER)
+        access = Access(
+            environment="custom", endpoints=endpoints_of("custom", REST_URL, FEED_URL), signer=SIGNER
+        )
         folder = self._account_folder()
         folder.claim()
         self._owned = folder
@@ -174,7 +176,12 @@ def _config(plan: Plan, folder: Path) -> Config:
     rules = [{"market": holding.ticker, **holding.rule} for holding in plan.holdings]
     return Config.model_validate(
         {
-            "exchange": {"environment": "custom", "rest_url": REST_URL, "websocket_url": FEED_URL, "key_id": KEY_ID},
+            "exchange": {
+                "environment": "custom",
+                "rest_url": REST_URL,
+                "websocket_url": FEED_URL,
+                "key_id": KEY_ID,
+            },
             "execution": "live",
             "stops": {**plan.settings, "rules": tuple(rules), "default": {"stop": "0.30"}},
             "paths": {"data": str(folder / "data"), "logs": str(folder / "logs")},
@@ -196,5 +203,3 @@ def remove(folder: Path) -> None:
 def real_thread_count() -> int:
     """How many real threads this process has: a simulation has one."""
     return real_threading.active_count()
-
-

@@ -248,7 +248,9 @@ def substitutes() -> dict[str, ModuleType]:
         "threading": _module(
             "threading", threading, Event=Event, Lock=Lock, Thread=Thread, current_thread=current_thread
         ),
-        "queue": _module("queue", queue, SimpleQueue=SimpleQueue, Queue=SimpleQueue, PriorityQueue=PriorityQueue),
+        "queue": _module(
+            "queue", queue, SimpleQueue=SimpleQueue, Queue=SimpleQueue, PriorityQueue=PriorityQueue
+        ),
         "concurrent.futures": _module("concurrent.futures", ThreadPoolExecutor=ThreadPoolExecutor),
         "time": _module(
             "time",
