@@ -110,10 +110,11 @@ def _has_stop(guard: Guard, ctx: Context) -> bool:
     if ctx.market is None:
         return True  # nothing can be checked against the grid yet; the market is being read
     try:
-        guard.stop = make_stop(guard.rule, guard.side, guard.count, guard.entry, ctx.grid_of(guard.side))
+        stop = make_stop(guard.rule, guard.side, guard.count, guard.entry, ctx.grid_of(guard.side))
     except Impossible as e:
         guard.unprotected(e.reason, ctx)
         return False
+    guard.stop = _with_peak(stop, guard.peak_before)
     return True
 
 

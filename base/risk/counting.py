@@ -15,17 +15,20 @@ from base.units import ZERO
 
 AS_OF_MARGIN_MS = 5_000
 """``user_data_timestamp`` is approximate: a read proves nothing nearer than this. Milliseconds."""
+CLOCK_MARGIN_MS = 2_000
+"""How far our idea of the exchange's clock may be off. Milliseconds."""
 
 
 class Holding:
     """Signed contracts of one market and sub-account, positive YES."""
 
-    def __init__(self, signed: Decimal, as_of_ms: int | None):
+    def __init__(self, signed: Decimal, as_of_ms: int | None, until_ms: int | None = None):
         self.signed = signed
         self.last_fill_ms: int | None = None
         self.is_certain = as_of_ms is not None
         self.is_contradicted = False  # the newest read had no row at all, and no trade says why
         self._basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
+        self._until_ms = until_ms  # when that read was answered: it may show what happened until then
         self._basis_is_fill = False
         self._basis_names_position = False  # a push that says what is held after its fill
         self._trades: set[str] = set()
@@ -68,13 +71,16 @@ class Holding:
         if self._basis_ms is None or not self.is_certain:
             return False
         if not self._basis_is_fill:
-            # ``as_of`` is approximate: a read may show what happened shortly after it.
-            return ts_ms > self._basis_ms + AS_OF_MARGIN_MS
+            # ``as_of`` is approximate and the least a read holds: it may show all that happened until
+            # it was answered. What happened in between may be in it or not.
+            answered_ms = self._basis_ms if self._until_ms is None else self._until_ms + CLOCK_MARGIN_MS
+            return ts_ms > max(self._basis_ms + AS_OF_MARGIN_MS, answered_ms)
         # Of two fills in one millisecond, a push that says what is held may hold the other already.
         return ts_ms > self._basis_ms or (ts_ms == self._basis_ms and not self._basis_names_position)
 
-    def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool) -> None:
+    def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool, until_ms: int | None = None) -> None:
         self.signed, self._basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
+        self._until_ms = until_ms
         self.is_certain = True
         self._basis_names_position = False
 
@@ -84,8 +90,8 @@ class Holding:
             return False
         return self.last_fill_ms is None or as_of_ms > self.last_fill_ms + AS_OF_MARGIN_MS
 
-    def report(self, signed: Decimal, as_of_ms: int | None) -> bool:
-        """Take in a positions read; ``True`` when it changed what is held.
+    def report(self, signed: Decimal, as_of_ms: int | None, until_ms: int | None = None) -> bool:
+        """Take in a positions read that was answered by ``until_ms``; ``True``: it changed what is held.
 
         One read resizes. A zero or the other sign needs two eligible reads that agree and are of
         different moments: one answer of an exchange in trouble proves nothing.
@@ -97,7 +103,7 @@ class Holding:
         if signed == self.signed or keeps_side:
             self._zero_or_flip_reads.clear()
             changed = signed != self.signed
-            self._stand(signed, as_of_ms, by_fill=False)
+            self._stand(signed, as_of_ms, by_fill=False, until_ms=until_ms)
             return changed
         reads = self._zero_or_flip_reads
         if reads and reads[-1][1] != signed:
@@ -107,7 +113,7 @@ class Holding:
         if len(reads) < 2:
             return False
         reads.clear()
-        self._stand(signed, as_of_ms, by_fill=False)
+        self._stand(signed, as_of_ms, by_fill=False, until_ms=until_ms)
         return True
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
-from base.feed.freshness import Freshness
+from base.feed.freshness import UNHEARD, Freshness
 from base.feed.watch import Sighting
 from base.model import (
     Fill,
@@ -20,7 +21,7 @@ from base.model import (
     ShardStatus,
     Side,
 )
-from base.risk import arming, reloading, selling, settling, standing
+from base.risk import arming, readiness, reloading, selling, settling, standing
 from base.risk.counting import Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import State
@@ -81,6 +82,7 @@ class Guards:
     terms: Terms
     # What the journal showed ARMED or exiting before this start: it may act on its first fresh evidence.
     armed_before: dict[Key, Side] = field(default_factory=dict)
+    peaks_before: dict[Key, Decimal] = field(default_factory=dict)  # of trailing stops among them
     out: Outbox = field(default_factory=Outbox)
     by_key: dict[Key, Guard] = field(default_factory=dict)
     keys_of: dict[str, tuple[Key, ...]] = field(default_factory=dict)  # by ticker, ascending
@@ -175,14 +177,16 @@ class Guards:
         if guard.state in (State.UNPROTECTED, State.ARMED):
             reloading.renew(guard, ctx)
             arming.watch(guard, ctx)
-        elif guard.state is State.TRIGGERED:
-            selling.press(guard, ctx)
         elif guard.state is State.UNKNOWN:
             settling.settle(guard, ctx)
         elif guard.state is State.CONFIRMING:
             settling.confirm_end(guard, ctx)
         elif guard.state is State.IN_FLIGHT:
             self._in_flight(guard, ctx)
+        elif guard.state is State.TRIGGERED:
+            selling.press(guard, ctx)
+        elif ctx.market is None:
+            readiness.want_market(guard, ctx)
         else:
             standing.stand(guard, ctx)
 
@@ -261,12 +265,28 @@ class Guards:
             rule=settings.rule_for(key.ticker) if settings.adopt_default else None,
             out=self.out,
             began_ms=now.exchange_ms,
-            pace=self.paces.setdefault(key, Pace()),
+            pace=self.pace_of(key),
         )
-        guard.was_armed = self.armed_before.pop(key, None) is position.side
+        peak = self.peaks_before.pop(key, None)
+        if self.armed_before.pop(key, None) is position.side:
+            guard.was_armed, guard.peak_before = True, peak
+        self.add(guard, now)
+        return guard
+
+    def add(self, guard: Guard, now: Moment) -> None:
+        """Guard one more holding: what must be known of its market is read."""
+        key = guard.key
         self.by_key[key] = guard
         self.keys_of[key.ticker] = tuple(sorted((*self.keys_of.get(key.ticker, ()), key)))
         guard.wake_at(now.boot_s)
         self.out.put(ReadMarket(key.ticker))
         self.out.put(ReadResting(key, now.boot_s))
-        return guard
+
+    def pace_of(self, key: Key) -> Pace:
+        """The pace of the market's exits; it outlives an epoch."""
+        return self.paces.setdefault(key, Pace())
+
+    @staticmethod
+    def blind(guard: Guard, glance: bool) -> tuple[Sighting | None, Freshness]:
+        """The look of one who has seen nothing yet."""
+        return None, UNHEARD

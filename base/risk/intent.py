@@ -25,7 +25,7 @@ class Intent:
     level: Decimal  # trigger or target
     entry: Decimal | None  # of what it sells: contracts added later have their own price
     floor: Decimal
-    evidence: Quote
+    evidence: Quote | None  # None: recovered from a journal that no longer tells
     began_s: float
     began_ms: int
     touched_s: float  # newest moment at which the level was known to be touched

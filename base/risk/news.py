@@ -135,7 +135,7 @@ def _positions(guards: Guards, read: PositionsRead, look: Look, now: Moment) -> 
         market = guards.markets.get(key.ticker)
         is_settling = market is not None and market.status.is_settling
         if key not in guards.by_key and not is_settling and not _is_old_news(guards, key, read.as_of_ms):
-            guards.begin(position, now, holding=Holding(position.signed, read.as_of_ms))
+            guards.begin(position, now, holding=Holding(position.signed, read.as_of_ms, now.exchange_ms))
 
 
 def _know_entry(guard: Guard | None, listed: Position | None) -> None:

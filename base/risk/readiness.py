@@ -13,7 +13,7 @@ from base.risk.decide import Exit, confirm, decide, missing_proof
 from base.risk.exit_lifecycle import Event
 from base.risk.guard import Context, Guard
 from base.risk.intent import PERSON, Intent
-from base.risk.messages import ConfirmPrice, ProbeFeed, Sweep
+from base.risk.messages import ConfirmPrice, ProbeFeed, ReadMarket, Sweep
 from base.risk.rules import BelowFloor
 
 SWEEP_S = 0.3
@@ -31,6 +31,14 @@ def is_halted(guard: Guard, ctx: Context) -> bool:
         return False
     wait(guard, ctx, "market_closed" if not is_open else "trading_paused")
     return True
+
+
+def want_market(guard: Guard, ctx: Context) -> None:
+    """After a restart: an exit goes on once its market was read."""
+    guard.ask(ReadMarket(guard.key.ticker), ctx, every_s=2.0)
+    guard.wake_at(ctx.now.boot_s + 0.5)
+    if guard.intent is not None and ctx.now.boot_s - guard.intent.began_s > BLIND_EXIT_S:
+        guard.ring("blind_exit", ctx)
 
 
 def wait(guard: Guard, ctx: Context, why: str) -> None:

@@ -71,7 +71,12 @@ def press(guard: Guard, ctx: Context) -> None:
     """TRIGGERED: send the next order if everything allows it now; otherwise say what must happen first."""
     intent = guard.intent
     assert intent is not None
-    if endings.is_over(guard, ctx) or readiness.is_halted(guard, ctx):
+    if endings.is_over(guard, ctx):
+        return
+    if ctx.market is None:
+        readiness.want_market(guard, ctx)
+        return
+    if readiness.is_halted(guard, ctx):
         return
     if not readiness.may_send_now(guard, ctx, intent):
         return

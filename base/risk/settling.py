@@ -166,7 +166,7 @@ def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_m
         guard.hush("reports_contradict")
     before = guard.holding.signed
     signed = listed.signed if listed is not None else ZERO
-    is_change = guard.holding.report(signed, as_of_ms)
+    is_change = guard.holding.report(signed, as_of_ms, ctx.now.exchange_ms)
     if guard.intent is not None:
         guard.intent.position_until_s = None
     if guard.is_exiting:

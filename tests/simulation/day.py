@@ -209,6 +209,18 @@ class Day:
         ladder.is_thin = True
         self._price(ladder, self.random.choice((D("0.35"), D("0.50"))))
 
+    def _ghost(self, ladder: Ladder) -> None:
+        """One contract bid for far above everything else, for a moment: nobody's price."""
+        before = ladder.bid
+        ladder.is_thin = True
+        self._price(ladder, D("0.90"))
+
+        def vanish() -> None:
+            ladder.is_thin = False
+            self._price(ladder, before)
+
+        self._later(vanish, 0.1, 1.5)
+
     def _no_bids(self, ladder: Ladder) -> None:
         before = ladder.bid
         self._price(ladder, None)

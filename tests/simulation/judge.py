@@ -18,6 +18,7 @@ from typing import Any
 from base.errors import IllegalTransition
 from base.risk.messages import Line
 from base.simulator.engine.events import Event, Filled, HoldingChanged, TopChanged
+from base.simulator.engine.market import Top
 from base.simulator.engine.orders import Side as BookSide
 from tests.simulation.day import Day
 from tests.simulation.exchange import BASE_MS, SimulatedExchange
@@ -41,6 +42,8 @@ SILENT_LIMITS_S = {
 """How long a state may last before an alarm has to ring within five seconds more."""
 ALARM_S = 5.0
 LOOK_S = 1.0
+SHOWN_S = LAG_S + 2.5
+"""A view is half a second old, its price may have lagged, and the lag is measured to a second or so."""
 
 
 class PlannedDeath(Exception):
@@ -68,32 +71,28 @@ class Attempt:
 
 @dataclass(slots=True)
 class Tops:
-    """The true best prices of a market, by time: ``(since when, bid, ask)`` on the YES scale."""
+    """The true top of a market, by time, on the YES scale."""
 
-    at: deque[tuple[float, Decimal | None, Decimal | None]] = field(
-        default_factory=lambda: deque(maxlen=4000)
-    )
+    at: deque[tuple[float, Top]] = field(default_factory=lambda: deque(maxlen=4000))
 
-    def bids(self, side: str, from_s: float, to_s: float) -> list[Decimal | None]:
-        """Every best bid on ``side`` that stood at some moment of the window."""
-        found: list[Decimal | None] = []
-        standing: tuple[Decimal | None, Decimal | None] | None = None
-        for at_s, bid, ask in self.at:
-            seen = (bid, ask)
+    def bids(self, side: str, from_s: float, to_s: float) -> list[tuple[Decimal | None, Decimal]]:
+        """Every best bid on ``side``, with its size, that stood at some moment of the window."""
+        found: list[tuple[Decimal | None, Decimal]] = []
+        standing: Top | None = None
+        for at_s, top in self.at:
             if at_s < from_s:
-                standing = seen
+                standing = top
             elif at_s <= to_s:
-                found.append(_bid_of(seen, side))
+                found.append(_bid_of(top, side))
         if standing is not None:
             found.append(_bid_of(standing, side))
         return found
 
 
-def _bid_of(top: tuple[Decimal | None, Decimal | None], side: str) -> Decimal | None:
-    bid, ask = top
+def _bid_of(top: Top, side: str) -> tuple[Decimal | None, Decimal]:
     if side == "yes":
-        return bid
-    return None if ask is None else 1 - ask
+        return top.bid, top.bid_size
+    return (None if top.ask is None else 1 - top.ask), top.ask_size
 
 
 class Judge(Watch):
@@ -112,6 +111,7 @@ class Judge(Watch):
         self._was_flat_s: dict[str, float] = {}
         self._sent_s: dict[str, deque[tuple[float, bool]]] = defaultdict(deque)
         self._sold: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self._unknown_ids: set[str] = set()  # left while the journal could not be written
         self._as_of_ms = 0
         self._alarms: dict[str, float] = {}
         self._turned_s: dict[str, float] = {}
@@ -142,7 +142,7 @@ class Judge(Watch):
     def _on_event(self, event: Event) -> None:
         now_s = self._scheduler.now_s
         if isinstance(event, TopChanged):
-            self._tops[event.ticker].at.append((now_s, event.top.bid, event.top.ask))
+            self._tops[event.ticker].at.append((now_s, event.top))
         elif isinstance(event, HoldingChanged):
             ticker = event.holding.ticker
             self._held[ticker] = event.holding.count
@@ -159,7 +159,9 @@ class Judge(Watch):
             self._was_flat_s[fill.ticker] = self._scheduler.now_s
         attempt = self.attempts.get(fill.client_order_id)
         if attempt is None:
-            if (fill.client_order_id or "").startswith("sl-"):
+            if (fill.client_order_id or "").startswith(
+                "sl-"
+            ) and fill.client_order_id not in self._unknown_ids:
                 self.violated("I2", f"{fill.client_order_id} filled and was never seen leaving")
             return
         attempt.filled += fill.count
@@ -208,6 +210,7 @@ class Judge(Watch):
         if row is None and known is None:
             if not self.journal_is_doubtful:
                 self.violated("I2", f"{client_id} left before it was durable")
+            self._unknown_ids.add(client_id)
             return
         if known is None and row is not None:
             known = self.attempts[client_id] = Attempt(
@@ -263,23 +266,51 @@ class Judge(Watch):
                 continue
             if other.reads_after < 2:
                 self.violated("I7", f"{attempt.client_id} left while {other.client_id} was open")
+            elif self._would_fit(other) and other.intent_id == attempt.intent_id:
+                self.violated("I20", f"{other.client_id} was absent and goes again as {attempt.client_id}")
+
+    def _would_fit(self, attempt: Attempt) -> bool:
+        """Whether the same bytes could go again: the holding and the grid still fit."""
+        was_touched = self.day is not None and attempt.ticker in self.day.touched_by_hand
+        has_new_grid = any(name.startswith("E19") for _, name in self.plan.events)
+        return not was_touched and not has_new_grid and abs(self._held[attempt.ticker]) >= attempt.count
 
     def _check_evidence(self, attempt: Attempt) -> None:
-        """I3 and I5: the true book satisfied the rule within the evidence's age."""
-        now_s = self._scheduler.now_s
-        oldest_s = now_s - FIRE_WITHIN_S - LAG_S - SLACK_S
-        bids = self._tops[attempt.ticker].bids(attempt.side, oldest_s, now_s)
+        """I3 and I5: the true book satisfied the rule within the evidence's age; a stop was safe before."""
+        now_s, level = self._scheduler.now_s, attempt.level
         if attempt.reason in ("RETRY", "FLATTEN"):
             return
+        tops = self._tops[attempt.ticker]
+        bids = tops.bids(attempt.side, now_s - FIRE_WITHIN_S - LAG_S - SLACK_S, now_s)
+        ever = tops.bids(attempt.side, 0.0, now_s)
         if attempt.reason == "TAKE_PROFIT":
-            is_true = any(bid is not None and bid >= attempt.level for bid in bids)
+            is_true = any(bid is not None and bid >= level for bid, _ in bids)
+            was_safe = any(bid is None or bid < level for bid, _ in ever)
         else:
-            is_true = any(bid is not None and bid <= attempt.level for bid in bids)
+            is_true = any(bid is not None and bid <= level for bid, _ in bids)
+            was_safe = any(bid is not None and bid > level for bid, _ in ever)
         if not is_true:
-            self.violated(
-                "I5",
-                f"{attempt.reason} at {attempt.level} of {attempt.ticker} left, bids were {sorted(set(map(str, bids)))}",
-            )
+            seen = sorted({str(bid) for bid, _ in bids})
+            self.violated("I5", f"{attempt.reason} at {level} of {attempt.ticker} left, bids were {seen}")
+        if not was_safe and self._adopts != "exit":
+            self.violated("I5", f"{attempt.ticker} was never seen safe and is sold unasked")
+        self._check_levels(attempt, ever)
+
+    def _check_levels(self, attempt: Attempt, ever: list[tuple[Decimal | None, Decimal]]) -> None:
+        """I13: the floor is the trigger minus the slippage allowed. I5: a trail follows real bids only."""
+        slippage = D(self.plan.settings.get("max_slippage", "0.10"))
+        if attempt.reason != "TAKE_PROFIT" and attempt.floor < attempt.level - slippage:
+            self.violated("I13", f"floor {attempt.floor} of a trigger at {attempt.level}")
+        rule = next((h.rule for h in self.plan.holdings if h.ticker == attempt.ticker), {})
+        if attempt.reason == "TRAIL" and "trail_cents" in rule:
+            least = D(rule.get("min_size", 0))
+            peak = max((bid for bid, size in ever if bid is not None and size >= least), default=ZERO)
+            if attempt.level > peak - rule["trail_cents"] * D("0.01"):
+                self.violated("I5", f"a trail at {attempt.level}, the highest bid was {peak}")
+
+    @property
+    def _adopts(self) -> str:
+        return str(self.plan.settings.get("adopt", {}).get("already_breached", "ask"))
 
     def arrived(self, method: str, url: str, body: bytes) -> None:
         """A request reaches the exchange."""
@@ -351,6 +382,10 @@ class Judge(Watch):
             self._alarms[str(line.fields.get("reason"))] = self._scheduler.now_s
         if line.event == "CLOSED" and line.key is not None:
             self._check_flat(line)
+        if line.event == "STUCK":
+            intent_id = str(line.fields.get("intent"))
+            if any(a.intent_id == intent_id and a.reason == "TAKE_PROFIT" for a in self.attempts.values()):
+                self.violated("I6", "a take profit is stuck: the stop cannot take over")
 
     def _check_flat(self, line: Line) -> None:
         """I8: closed only when all of it was sold, or nothing was held."""
@@ -396,11 +431,7 @@ class Judge(Watch):
                 limit_s = 5.0
             if position.state == "UNPROTECTED" and position.reason == "market_state":
                 limit_s = None
-            if (
-                position.state == "UNPROTECTED"
-                and position.reason == "would_fire_now"
-                and self._is_held_quietly
-            ):
+            if position.reason == "would_fire_now" and self._adopts == "hold":
                 limit_s = None
             if position.reason == "MARKET_STATE":
                 limit_s = None
@@ -417,17 +448,20 @@ class Judge(Watch):
         for key in set(self._bad_since) - standing:
             del self._bad_since[key]
 
-    @property
-    def _is_held_quietly(self) -> bool:
-        adopt = self.plan.settings.get("adopt", {})
-        return adopt.get("already_breached") == "hold"
-
     def _check_prices(self, position: Any) -> None:
         for price in (position.bid, position.executable):
             if price is not None and not 0 <= price <= 1:
                 self.violated("I16", f"{position.key.ticker} shows a price of {price}")
         if position.bid is not None and not 0 < position.bid < 1:
             self.violated("I16", f"{position.key.ticker} shows a bid of {position.bid}")
+        if not position.freshness.is_proven:
+            return
+        now_s, side = self._scheduler.now_s, str(position.side)
+        window_s = SHOWN_S + (position.age_s or 0.0)
+        if position.bid not in {
+            bid for bid, _ in self._tops[position.key.ticker].bids(side, now_s - window_s, now_s)
+        }:
+            self.violated("I16", f"{position.key.ticker} shows a proven bid of {position.bid} that never was")
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -466,7 +500,11 @@ class Judge(Watch):
                 self.violated("I10", f"{holding.ticker}: shown {signed}, held {held} in {position.state}")
             elif held != 0 and position.state == "ARMED":
                 self._check_fired(holding.ticker, position)
-            elif held != 0 and not view.alarms:
+            elif (
+                held != 0
+                and not view.alarms
+                and not (position.reason == "would_fire_now" and self._adopts == "hold")
+            ):
                 self.violated("I9", f"{holding.ticker} {position.state} {position.reason}, no alarm")
         self._check_intents()
 

@@ -18,7 +18,9 @@ RULES: tuple[dict[str, Any], ...] = (
     {"stop": "0.40"},
     {"stop": "0.40", "take_profit": "0.85"},
     {"loss_percent": 33, "gain_percent": 50},
+    {"stop": "0.50"},
     {"trail_cents": 12},
+    {"trail_cents": 12, "min_size": 5},
     {"stop": "0.40", "dwell_s": 1},
     {"stop": "0.40", "updates": 2, "max_spread": "0.08", "catastrophe": "0.15"},
     {"stop": "0.40", "min_size": 5},
@@ -29,6 +31,7 @@ EVENTS = {
     "wick": 0.5,
     "rally": 0.4,
     "thin": 0.3,
+    "ghost": 0.25,
     "no bids": 0.3,
     "nobody at all": 0.15,
     "wide": 0.3,
@@ -174,7 +177,7 @@ def _holding(random: Random, number: int) -> Holding:
         is_yes=random.random() < 0.5,
         count=random.choice((D(1), D(10), D("12.50"), D(100))),
         entry=D("0.60"),
-        safe=random.choice((D("0.52"), D("0.60"), D("0.70"))),
+        safe=D("0.36") if random.random() < 0.12 else random.choice((D("0.54"), D("0.60"), D("0.70"))),
         rule=rule,
     )
 
