@@ -339,13 +339,13 @@ class Judge(Watch):
 
     @staticmethod
     def _settles(status: int, body: bytes) -> bool:
-        if status >= 500 or status == 409 and b"order_already_exists" in body:
+        if status >= 500 or (status == 409 and b"order_already_exists" in body):
             return False
         try:
             answer = json.loads(body)
         except ValueError:
             return False
-        return status >= 400 or isinstance(answer, dict) and "order_id" in answer
+        return status >= 400 or (isinstance(answer, dict) and "order_id" in answer)
 
     def _note_as_of(self, body: bytes) -> None:
         from datetime import datetime
@@ -474,6 +474,7 @@ class Judge(Watch):
 
     def end(self) -> None:
         """Check what must hold when the faults have been over for a while."""
+        self._note_transitions()
         if self.day is not None and self.day.disk.second_instance_ran:
             self.violated("I18", "a second instance got the lock")
         if self.plan.is_liveness:
@@ -515,6 +516,23 @@ class Judge(Watch):
             self.violated(
                 "I6", f"{ticker} is armed at {position.trigger} with a bid of {bid}: {position.reason}"
             )
+
+    def _note_transitions(self) -> None:
+        """I14: within an intent the attempt number only grows, and nothing follows its end."""
+        if (connection := self._reader()) is None:
+            return
+        newest: dict[str, int] = {}
+        ended: set[str] = set()
+        rows = connection.execute("SELECT intent_id, attempt, to_state FROM transitions ORDER BY seq")
+        for intent_id, number, state in rows:
+            self.reached_states.add(f"to {state}")
+            if intent_id is None:
+                continue
+            if intent_id in ended or (number or 0) < newest.get(intent_id, 0):
+                self.violated("I14", f"intent {intent_id} went on to {state}, attempt {number}")
+            newest[intent_id] = number or 0
+            if state in ("CLOSED", "RETIRED", "CANCELLED", "WITHDRAWN"):
+                ended.add(intent_id)
 
     def _check_intents(self) -> None:
         """I2: after the faults no intent is open but those that stand with their alarm."""

@@ -21,7 +21,7 @@ from base.kalshi.websocket_link import LinkLost
 from base.simulator.engine.refusal import Refused
 from tests.simulation import threads
 from tests.simulation.exchange import FEED_PATH, SimulatedExchange
-from tests.simulation.faults import Faults, Fate
+from tests.simulation.faults import Fate, Faults
 from tests.simulation.scheduler import Process, Scheduler, Task, Waits
 
 PING_EVERY_S = 10.0

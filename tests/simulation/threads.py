@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable
 from random import Random
@@ -268,5 +269,6 @@ def substitutes() -> dict[str, ModuleType]:
             randint=lambda a, b: RUN.random.randint(a, b),
             Random=Random,
         ),
+        "uuid": _module("uuid", uuid, uuid4=lambda: uuid.UUID(int=RUN.random.getrandbits(128), version=4)),
         "secrets": _module("secrets", secrets, randbits=lambda bits: RUN.random.getrandbits(bits)),
     }

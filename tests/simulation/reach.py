@@ -1,0 +1,27 @@
+"""What a batch must have reached: a fault or a state that never occurred was not tested."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from base.risk.exit_lifecycle import State
+from tests.simulation.faults import FRAME_KINDS, REPORT_KINDS, REQUEST_KINDS
+from tests.simulation.plan import EVENTS, STAGES
+
+BY_COMMAND_ONLY = frozenset({State.CANCELLED})
+"""A person's command leads there; none is given in these runs."""
+ENOUGH = 1_000
+"""A smaller batch need not reach everything."""
+
+
+def required() -> Iterable[str]:
+    """Every fault, every event of a day, every point of death, every state."""
+    yield from (*REQUEST_KINDS, *REPORT_KINDS, *FRAME_KINDS, *EVENTS)
+    yield from (f"killed at {stage}" for stage in STAGES)
+    yield from (f"to {state}" for state in State if state not in BY_COMMAND_ONLY)
+
+
+def missing(reached: Counter[str]) -> list[str]:
+    """What did not occur."""
+    return [what for what in required() if not reached[what]]
