@@ -6,6 +6,8 @@ import pytest
 
 from base.errors import IllegalTransition
 from base.risk.exit_lifecycle import ENDS, EXITING, Event, State, accepts, advance, table
+from tests.reference import ROOT
+from tests.risk.lifecycle_page import page
 
 
 def test_no_event_leaves_an_end() -> None:
@@ -41,3 +43,8 @@ def test_what_is_not_in_the_table_raises() -> None:
     """An impossible event is our own mistake and says so."""
     with pytest.raises(IllegalTransition):
         advance(State.ARMED, Event.SOLD)
+
+
+def test_the_page_in_docs_is_made_from_the_table() -> None:
+    """docs/exit-lifecycle.md: python -m tests.risk.lifecycle_page > docs/exit-lifecycle.md"""
+    assert (ROOT / "docs/exit-lifecycle.md").read_text() == page()
