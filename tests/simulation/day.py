@@ -80,7 +80,7 @@ class Day:
             disk,
         )
         self.random = Random(f"day {plan.seed}")
-        self.is_evening = False
+        self.is_evening, self.evening_s = False, 0.0
         self.ladders: dict[str, Ladder] = {}
         self.noted: Callable[[str], None] = lambda what: None
         self.shown: Callable[[str], None] = lambda ticker: None
@@ -106,7 +106,7 @@ class Day:
 
     def _evening(self) -> None:
         """In a liveness run the faults end and the price stays where every stop is touched."""
-        self.is_evening = True
+        self.is_evening, self.evening_s = True, self.scheduler.now_s
         self.noted("evening")
         if not self.plan.is_liveness:
             self.scheduler.after(1.0, self._tick)

@@ -42,6 +42,8 @@ SILENT_LIMITS_S = {
 """How long a state may last before an alarm has to ring within five seconds more."""
 ALARM_S = 5.0
 LOOK_S = 1.0
+QUIET_S = 15.0
+"""So long after the last line of the log, and twice the lag of reads, nothing more is going to happen."""
 SHOWN_S = LAG_S + 2.5
 """A view is half a second old, its price may have lagged, and the lag is measured to a second or so."""
 
@@ -120,6 +122,8 @@ class Judge(Watch):
         self.journal_is_doubtful = False  # it was replaced or could not be written: it need not know all
         self.stages: dict[str, int] = defaultdict(int)
         self.kill: Any = None
+        self.is_over = False
+        self._said_s = 0.0
         exchange.venue.listeners.append(self._on_event)
 
     # --- what is said ---------------------------------------------------------------------------
@@ -377,6 +381,7 @@ class Judge(Watch):
     def line(self, line: Line, text: str) -> None:
         """One line of the stop-loss log."""
         self.note(text)
+        self._said_s = self._scheduler.now_s
         self.reached_states.add(line.event)
         if line.event == "ALARM":
             self._alarms[str(line.fields.get("reason"))] = self._scheduler.now_s
@@ -414,6 +419,7 @@ class Judge(Watch):
     def look(self) -> None:
         """I9 and I16: bad states ring; no price that cannot be."""
         self._scheduler.after(LOOK_S, self.look)
+        self._note_quiet()
         parts, now_s = self._program.parts, self._scheduler.now_s
         if parts is None or not self._program.is_guarding or self._program.process is None:
             self._bad_since.clear()
@@ -465,12 +471,18 @@ class Judge(Watch):
 
     # --- the end --------------------------------------------------------------------------------
 
-    def is_quiet(self) -> bool:
-        """Whether nothing is left to happen in the evening."""
-        if any(self._exchange.held(h.ticker) != 0 for h in self.plan.holdings):
-            return False
+    def _note_quiet(self) -> None:
+        """In a liveness evening: over once all is sold, or nothing has happened for long enough."""
+        if self.day is None or not self.day.is_evening or not self.plan.is_liveness:
+            return
+        semantics, now_s = self.plan.semantics, self._scheduler.now_s
+        longest_s = max(semantics.read_lag_s, semantics.position_lag_s or 0.0)
+        is_flat = all(self._exchange.held(h.ticker) == 0 for h in self.plan.holdings)
         parts = self._program.parts
-        return parts is not None and self._program.is_guarding and not parts.monitor.view().positions
+        if (
+            is_flat and parts is not None and self._program.is_guarding and not parts.monitor.view().positions
+        ) or now_s - max(self._said_s, self.day.evening_s) > QUIET_S + 2 * longest_s:
+            self.is_over = True
 
     def end(self) -> None:
         """Check what must hold when the faults have been over for a while."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections import Counter
@@ -65,8 +66,7 @@ def run(seed: int, *, keeps_diary: bool = False, plan: Plan | None = None) -> Re
         scheduler.after(1.0, judge.look)
         _advance_exchange(scheduler, exchange)
         _break_threads(scheduler, disk, program)
-        is_over = (lambda: day.is_evening and judge.is_quiet()) if plan.is_liveness else (lambda: False)
-        scheduler.run(plan.day_s + (EVENING_S if plan.is_liveness else NIGHT_S), is_over)
+        scheduler.run(plan.day_s + (EVENING_S if plan.is_liveness else NIGHT_S), lambda: judge.is_over)
         judge.end()
     except Exception as e:
         where = traceback.extract_tb(e.__traceback__)[-1]
@@ -75,6 +75,8 @@ def run(seed: int, *, keeps_diary: bool = False, plan: Plan | None = None) -> Re
         judge.close()
         scheduler.close()
         remove(folder)
+    if seed % 16 == 0:
+        gc.collect()
     faults.reached.update(judge.reached_states)
     return Result(
         seed=seed,
@@ -115,6 +117,7 @@ def _break_threads(scheduler: Scheduler, disk: Disk, program: Program) -> None:
 
 def prepare() -> None:
     """Make this process a simulation. Once."""
+    gc.disable()  # one run makes little that points in circles: it is collected between runs
     plug_in()
     write = Journal._write
 

@@ -1,0 +1,39 @@
+"""A slice of the fault simulation. It runs in a process of its own: the program there has other threads.
+
+``make simulate`` and ``make planted`` run the whole.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.reference import ROOT
+
+
+def _run(*arguments: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=500
+    )
+    assert ran.returncode == 0, f"{ran.stderr[-3000:]}\n{ran.stdout[-3000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(520)
+def test_a_thousand_bad_days_break_no_invariant() -> None:
+    """No seed breaks one, every fault and state was reached, and the same seed gives the same trace."""
+    _run("tests.simulation", "--seeds", "1000")
+
+
+def test_days_that_broke_one_once_break_none() -> None:
+    """Each failing seed was kept, made small."""
+    _run("tests.simulation", "--kept")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(520)
+def test_the_judge_catches_planted_bugs() -> None:
+    """Five of the thirty, others every day: a judge that catches nothing proves nothing."""
+    _run("tests.simulation.planted", "--slice")
