@@ -27,7 +27,7 @@ class Holding:
         self.last_fill_ms: int | None = None
         self.is_certain = as_of_ms is not None
         self.is_contradicted = False  # the newest read had no row at all, and no trade says why
-        self._basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
+        self.basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
         self._until_ms = until_ms  # when that read was answered: it may show what happened until then
         self._basis_is_fill = False
         self._basis_names_position = False  # a push that says what is held after its fill
@@ -64,22 +64,22 @@ class Holding:
 
     def _is_after(self, ts_ms: int) -> bool:
         """Whether a read later than ``ts_ms`` is the newest evidence."""
-        return not self._basis_is_fill and self._basis_ms is not None and self._basis_ms > ts_ms
+        return not self._basis_is_fill and self.basis_ms is not None and self.basis_ms > ts_ms
 
     def _is_certainly_later(self, ts_ms: int) -> bool:
         """Whether a fill of that moment cannot be part of the newest evidence yet."""
-        if self._basis_ms is None or not self.is_certain:
+        if self.basis_ms is None or not self.is_certain:
             return False
         if not self._basis_is_fill:
             # ``as_of`` is approximate and the least a read holds: it may show all that happened until
             # it was answered. What happened in between may be in it or not.
-            answered_ms = self._basis_ms if self._until_ms is None else self._until_ms + CLOCK_MARGIN_MS
-            return ts_ms > max(self._basis_ms + AS_OF_MARGIN_MS, answered_ms)
+            answered_ms = self.basis_ms if self._until_ms is None else self._until_ms + CLOCK_MARGIN_MS
+            return ts_ms > max(self.basis_ms + AS_OF_MARGIN_MS, answered_ms)
         # Of two fills in one millisecond, a push that says what is held may hold the other already.
-        return ts_ms > self._basis_ms or (ts_ms == self._basis_ms and not self._basis_names_position)
+        return ts_ms > self.basis_ms or (ts_ms == self.basis_ms and not self._basis_names_position)
 
     def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool, until_ms: int | None = None) -> None:
-        self.signed, self._basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
+        self.signed, self.basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
         self._until_ms = until_ms
         self.is_certain = True
         self._basis_names_position = False

@@ -141,7 +141,9 @@ def is_contradicted(guard: Guard, ctx: Context) -> bool:
     An exchange in trouble answers with nothing. That all is gone is believed when trades say so too,
     so these are asked for, or when nothing else was heard for a minute, with the alarm ringing.
     """
-    if guard.holding.signed == ZERO or not guard.holding.is_certain:
+    holding = guard.holding
+    is_guess = holding.basis_ms is None and guard.claimed_s is None  # after a restart: no read spoke yet
+    if holding.signed == ZERO or not (holding.is_certain or is_guess):
         return False
     if guard.contradicted_s is None:
         guard.contradicted_s = ctx.now.boot_s
@@ -150,8 +152,8 @@ def is_contradicted(guard: Guard, ctx: Context) -> bool:
         return False
     if lasted_s > UNRESOLVED_S:
         guard.ring("reports_contradict", ctx)
-    guard.holding.is_contradicted = True
-    since_ms = guard.began_ms if guard.intent is None else guard.intent.began_ms
+    holding.is_contradicted = True
+    since_ms = guard.began_ms if holding.basis_ms is None else min(holding.basis_ms, guard.began_ms)
     guard.ask(ReadOrders(guard.key, since_ms - CREATED_MARGIN_MS), ctx, every_s=READ_EVERY_S)
     return True
 

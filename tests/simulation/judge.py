@@ -42,6 +42,8 @@ SILENT_LIMITS_S = {
 """How long a state may last before an alarm has to ring within five seconds more."""
 ALARM_S = 5.0
 LOOK_S = 1.0
+THAW_S = 2.0
+"""What a view shows so soon after a stop may be from before it."""
 QUIET_S = 15.0
 """So long after the last line of the log, and twice the lag of reads, nothing more is going to happen."""
 SHOWN_S = LAG_S + 2.5
@@ -424,7 +426,8 @@ class Judge(Watch):
         if parts is None or not self._program.is_guarding or self._program.process is None:
             self._bad_since.clear()
             return
-        if self._program.process.machine.is_frozen:
+        machine = self._program.process.machine
+        if machine.is_frozen or now_s - machine.thawed_s < THAW_S:
             self._bad_since.clear()
             return
         view = parts.monitor.view()
@@ -476,6 +479,8 @@ class Judge(Watch):
         if self.day is None or not self.day.is_evening or not self.plan.is_liveness:
             return
         semantics, now_s = self.plan.semantics, self._scheduler.now_s
+        if self._program.process is not None and self._program.process.machine.is_frozen:
+            self._said_s = now_s
         longest_s = max(semantics.read_lag_s, semantics.position_lag_s or 0.0)
         is_flat = all(self._exchange.held(h.ticker) == 0 for h in self.plan.holdings)
         parts = self._program.parts

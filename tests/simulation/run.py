@@ -20,7 +20,7 @@ from tests.simulation.plan import Plan, draw
 from tests.simulation.program import Program, new_folder, plug_in, remove
 from tests.simulation.scheduler import Machine, Scheduler
 
-EVENING_S = 75.0
+EVENING_S = 120.0
 NIGHT_S = 12.0
 """A run whose faults do not end is watched this much longer."""
 

@@ -29,6 +29,7 @@ class Machine:
         self.wall_error_ms = 0
         self.asleep_s = 0.0
         self.is_frozen = False
+        self.thawed_s = 0.0
         self.parked: list[Task] = []
 
 
@@ -202,7 +203,7 @@ class Scheduler:
         machine.is_frozen = True
 
         def thaw() -> None:
-            machine.is_frozen = False
+            machine.is_frozen, machine.thawed_s = False, self.now_s
             if counts_as_sleep:
                 machine.asleep_s += seconds
             parked, machine.parked = machine.parked, []
