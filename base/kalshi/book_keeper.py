@@ -46,6 +46,10 @@ class BookKeeper:
         self._sequence = Sequence()
         self.distrust([m for m in self._markets.values() if m.is_trusted], now_s)
 
+    def missed(self, now_s: float) -> None:
+        """A frame of the subscription was lost for sure."""
+        self.distrust([m for m in self._markets.values() if m.is_trusted], now_s)
+
     # --- frames ---------------------------------------------------------------------------------
 
     def step(self, seq: int | None, at_s: float, *, is_reply: bool = False) -> Step:

@@ -5,6 +5,7 @@ No socket, no thread and no clock in here: it is told the time and says what to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -31,6 +32,7 @@ from base.kalshi.websocket_price_cache import WebSocketPriceCache
 MOST_EARLY = 1000
 """Frames kept of a subscription whose acknowledgement is still on its way."""
 DIFFERS_S = 2.0
+_SID = re.compile(rb'"sid"\s*:\s*([0-9]{1,18})')
 
 Reply = Subscribed | Ok | Unsubscribed | ErrorFrame
 
@@ -133,6 +135,15 @@ class FeedSession:
         if frame.sid is not None and frame.sid == self._books.sid:
             self._books.step(getattr(frame, "seq", None), at_s)
         self._cache.heard(at_s, lag)
+
+    def missed(self, payload: bytes, at_s: float) -> None:
+        """A frame could not be read. If it may have been the books', they lack a change from now on.
+
+        Its number would show a gap only with the next frame, and in a quiet market that is late.
+        """
+        named = _SID.search(payload)
+        if named is None or int(named[1]) == self._books.sid:
+            self._books.missed(at_s)
 
     def _on_ticker(self, frame: Ticker, at_s: float, lag: Lag | None) -> None:
         market = self._markets.get(frame.ticker)

@@ -229,6 +229,7 @@ class WebSocketManager:
             if opcode == ABNF.OPCODE_BINARY:
                 self._stats.frames += 1
                 self._stats.refuse("binary")
+                self._session.missed(payload, at_s)
             self._cache.heard(at_s)
             return
         self._stats.frames += 1
@@ -236,7 +237,8 @@ class WebSocketManager:
             frame = decode(payload)
         except WireError as e:
             self._stats.refuse(e.field)
-            self._cache.heard(at_s)  # if it had a number, the next one shows the gap
+            self._session.missed(payload, at_s)
+            self._cache.heard(at_s)
             return
         lag = None
         if is_new_read:

@@ -26,7 +26,7 @@ class Holding:
         self.signed = signed
         self.last_fill_ms: int | None = None
         self.is_certain = as_of_ms is not None
-        self.is_contradicted = False  # the newest read had no row at all, and no trade says why
+        self.is_contradicted = False  # the newest read misses it, and no trade says why
         self.basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
         self._until_ms = until_ms  # when that read was answered: it may show what happened until then
         self._basis_is_fill = False

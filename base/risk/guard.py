@@ -75,7 +75,7 @@ class Guard:
     claimed_s: float | None = None  # a hook's claim that no report has confirmed yet
     claimed_ms: int = 0
     close_claimed_ms: int | None = None
-    contradicted_s: float | None = None  # since when positions reads are empty though this is held
+    contradicted_s: float | None = None  # since when positions reads miss what no trade took away
     unknown_since_s: float | None = None
     is_blind: bool = False
     due_s: float | None = None  # when it wants attention again

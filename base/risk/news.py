@@ -125,7 +125,7 @@ def _positions(guards: Guards, read: PositionsRead, look: Look, now: Moment) -> 
     for key, guard in list(guards.by_key.items()):
         if key.subaccount == read.subaccount:
             ctx = guards.context(guard, look, now, glance=True)
-            if read.positions or not settling.is_contradicted(guard, ctx):
+            if key in listed or not settling.is_contradicted(guard, ctx):
                 settling.absorb_position(guard, ctx, listed.get(key), read.as_of_ms)
             guards.bury_if_over(guard, ctx)
             _know_entry(guards.by_key.get(key), listed.get(key))

@@ -21,7 +21,7 @@ from base.units import ZERO
 READ_EVERY_S = 1.0
 UNRESOLVED_S = 10.0
 EMPTY_BELIEVED_S = 60.0
-"""Positions reads without any row are believed after this, even if no trade explains them."""
+"""A holding that is not listed is gone after this, even if no trade explains it."""
 CREATED_MARGIN_MS = 5_000
 """An order created this much before its attempt was written is somebody else's (clock error allowed for)."""
 ABSENCES_NEEDED = 2
@@ -136,10 +136,11 @@ def absorb_orders_read(guard: Guard, ctx: Context, read: OrdersRead) -> None:
 
 
 def is_contradicted(guard: Guard, ctx: Context) -> bool:
-    """Whether a positions read without any row contradicts this holding: then it proves nothing.
+    """Whether a positions read that doesn't list this holding contradicts it: then it proves nothing.
 
-    An exchange in trouble answers with nothing. That all is gone is believed when trades say so too,
-    so these are asked for, or when nothing else was heard for a minute, with the alarm ringing.
+    An exchange in trouble answers with an empty list, or with part of one. That a holding is gone is
+    believed when trades say so too, so these are asked for, or when nothing else was heard for a
+    minute, with the alarm ringing.
     """
     holding = guard.holding
     is_guess = holding.basis_ms is None and guard.claimed_s is None  # after a restart: no read spoke yet

@@ -205,6 +205,23 @@ def test_level_below_zero_resyncs_that_book():
     assert bench.stats.below_zero == 1
 
 
+@pytest.mark.parametrize(
+    ("payload", "is_proven"),
+    [
+        pytest.param(b'{"type":"orderbook_delta","sid":2,"seq":2,"msg":NaN}', False, id="of the books"),
+        pytest.param(b'{"type":"orderbook_delta", "sid" : 2}', False, id="of the books, spaced"),
+        pytest.param(b"\x00\xff", False, id="of nobody knows what"),
+        pytest.param(b'{"type":"fill","sid":9,"msg":{}}', True, id="of another channel"),
+    ],
+)
+def test_an_unreadable_frame_of_the_books_is_a_lost_change(payload: bytes, is_proven: bool):
+    """No price is proven until a new snapshot: the next number may be a long time coming."""
+    bench = Bench().live()
+    bench.session.missed(payload, bench.now_s)
+    bench.due()
+    assert bench.missing() == (None if is_proven else "sequence")
+
+
 def test_refused_delta_shows_as_a_gap():
     """A frame that could not be read is a change we do not have."""
     bench = Bench().live()

@@ -81,7 +81,7 @@ BUGS = (
     Bug(
         "empty positions read as flat",
         "risk/news.py",
-        "            if read.positions or not settling.is_contradicted(guard, ctx):\n",
+        "            if key in listed or not settling.is_contradicted(guard, ctx):\n",
         "            if True:\n",
     ),
     Bug(
