@@ -132,6 +132,32 @@ def test_fill_or_kill_takes_all_or_nothing_and_burns_its_id() -> None:
     assert world.order(ME, "ask", "0.50", "5", tif="fill_or_kill").filled == D(5)
 
 
+@pytest.mark.parametrize(
+    ("prevention", "own_at", "outcome"),
+    [
+        pytest.param("taker_at_cross", "0.50", "killed", id="gives way before all was bought"),
+        pytest.param("taker_at_cross", "0.52", "filled", id="would not come as far as the own order"),
+        pytest.param("maker", "0.50", "filled", id="the own order gives way"),
+    ],
+)
+def test_fill_or_kill_is_never_partly_filled_by_an_own_order(
+    prevention: str, own_at: str, outcome: str
+) -> None:
+    """Self-trade prevention would stop it half way: then it does not begin."""
+    world = World()
+    for price in ("0.49", "0.51"):
+        world.order(OTHER, "ask", price, "5")
+    own = world.order(ME, "ask", own_at, "5")
+    levels = world.levels("ask")
+    if outcome == "killed":
+        with refused(409, "fill_or_kill_insufficient_resting_volume"):
+            world.order(ME, "bid", "0.60", "10", tif="fill_or_kill", stp=prevention)
+        assert world.levels("ask") == levels
+    else:
+        assert world.order(ME, "bid", "0.60", "10", tif="fill_or_kill", stp=prevention).filled == D(10)
+    assert own.status == ("resting" if prevention == "taker_at_cross" else "canceled")
+
+
 def test_post_only_never_takes() -> None:
     """Crossing is refused."""
     world = World()

@@ -96,14 +96,13 @@ class Book:
             return None
         return self.ladder(side.other).first_at(best[0])
 
-    def available(self, side: Side, price: Decimal, account_id: str) -> Decimal:
-        """Return the contracts of others that an incoming order could take."""
-        total = ZERO
-        for order in self.ladder(side.other):
-            reachable = order.price <= price if side is Side.BID else order.price >= price
-            if reachable and order.account_id != account_id:
-                total += order.remaining
-        return total
+    def against(self, side: Side, price: Decimal) -> Iterator[Order]:
+        """Yield the resting orders that an incoming one would meet, in the order of the meetings."""
+        ladder = self.ladder(side.other)
+        for level in list(ladder.prices) if side is Side.BID else ladder.prices[::-1]:
+            if (level > price) if side is Side.BID else (level < price):
+                return
+            yield from ladder.orders_at(level)
 
     def ahead_of(self, order: Order) -> Decimal:
         """Return the contracts that trade before ``order``: better prices, earlier orders."""

@@ -37,7 +37,7 @@ def match(state: State, market: Market, taker: Order, now_ms: int) -> str | None
         if maker is None:
             return None
         if maker.account_id == taker.account_id:
-            if _incoming_gives_way(state, taker):
+            if _gives_way(state, taker):
                 return "SelfTradeCancel"
             resting.cancel(state, market, maker, "SelfTradeCancel", now_ms)
             continue
@@ -49,7 +49,19 @@ def match(state: State, market: Market, taker: Order, now_ms: int) -> str | None
     return None
 
 
-def _incoming_gives_way(state: State, taker: Order) -> bool:
+def fillable(state: State, market: Market, taker: Order) -> Decimal:
+    """Return the contracts that ``match`` would trade. Nothing is changed."""
+    total = ZERO
+    for maker in market.book.against(taker.side, taker.price):
+        if maker.account_id == taker.account_id:
+            if _gives_way(state, taker):
+                break
+        elif _can_pay(state, market, maker, maker.remaining):
+            total += maker.remaining
+    return total
+
+
+def _gives_way(state: State, taker: Order) -> bool:
     if taker.request.prevention is Prevention.TAKER:
         return True
     return state.semantics.maker_prevention == "cancel_incoming"

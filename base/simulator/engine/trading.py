@@ -5,7 +5,7 @@ from __future__ import annotations
 from base.simulator.engine import admission, resting
 from base.simulator.engine.accounts import Account
 from base.simulator.engine.market import Market
-from base.simulator.engine.matching import ORDER_ID, match
+from base.simulator.engine.matching import ORDER_ID, fillable, match
 from base.simulator.engine.money import ZERO
 from base.simulator.engine.orders import Order, OrderRequest, TimeInForce
 from base.simulator.engine.refusal import Refused
@@ -86,11 +86,10 @@ def enter(state: State, account: Account, market: Market, request: OrderRequest,
 def _execute(state: State, market: Market, order: Order, now_ms: int) -> None:
     """Match the order, then let it rest, end it or kill it. One exchange action."""
     market.clock += 1
-    if order.request.time_in_force is TimeInForce.FOK:
-        available = market.book.available(order.side, order.price, order.account_id)
-        if available < order.remaining:
-            _finish(state, market, order, None, now_ms)
-            raise Refused(409, "fill_or_kill_insufficient_resting_volume", "fill or kill: not enough volume")
+    is_fok = order.request.time_in_force is TimeInForce.FOK
+    if is_fok and fillable(state, market, order) < order.remaining:
+        _finish(state, market, order, None, now_ms)
+        raise Refused(409, "fill_or_kill_insufficient_resting_volume", "fill or kill: not enough volume")
     reason = match(state, market, order, now_ms)
     _finish(state, market, order, reason, now_ms)
     state.report_top(market, now_ms)
