@@ -201,3 +201,32 @@ def test_endpoint_costs_are_what_is_billed(sim: SimulatorServer, client: Client)
     sim.set_tier(BASIC)
     path = f"{ORDERS}/none?exchange_index=0"
     assert [client.call("DELETE", path).status_code for _ in range(50)] == [404] * 50
+
+
+@needs_spec
+def test_an_amend_reports_its_own_fills_and_keeps_what_was_promised(client: Client) -> None:
+    """Averages of this request alone; post-only stays post-only; an expiry lies in the future."""
+    rests = {"side": "bid", "price": "0.5100", "time_in_force": "good_till_canceled"}
+    order = client.order(**rests, post_only=True).json()["order_id"]
+
+    def amend(**fields: Any) -> Any:
+        body = {"ticker": A, "side": "bid", "price": "0.5100", "count": "10.00", **fields}
+        reply = client.call("POST", f"{ORDERS}/{order}/amend", json=body)
+        check_answer("POST", f"/trade-api/v2{ORDERS}/x/amend", reply.status_code, reply.json())
+        return reply
+
+    assert code_of(amend(price="0.5200"))[1:] == ("invalid_order", "post only cross")
+    assert code_of(amend(expiration_time=1))[1] == "invalid_order"
+    later = client.sim.clock.now_ms() // 1000 + 3600
+    assert set(amend(expiration_time=later).json()) == {"order_id", "client_order_id", "ts_ms"}
+    assert client.get(f"/portfolio/orders/{order}")["order"]["expiration_time"] is not None
+    amend(expiration_time=0)
+    shown = client.get(f"/portfolio/orders/{order}")["order"]
+    assert shown["expiration_time"] is None
+    assert client.call("DELETE", f"{ORDERS}/{order}?market_ticker={A}").status_code == 200
+
+    order = client.order(**rests).json()["order_id"]
+    client.sim.set_level(A, "ask", "0.51", "4")  # fills four of it
+    reply = amend(price="0.5200").json()
+    assert (reply["fill_count"], reply["remaining_count"]) == ("6.00", "0.00")
+    assert reply["average_fill_price"] == "0.5200"

@@ -108,7 +108,8 @@ def amend(state: State, order: Order, wish: Amendment, now_ms: int) -> None:
     wanted = wish.count - order.filled
     if wanted <= 0:
         raise Refused(400, "invalid_order_size", "invalid order size")
-    changed = replace(order.request, price=wish.price, count=wanted, post_only=False, expiration_ms=None)
+    # A post-only order stays one: an amend that would cross is refused, as its creation would be.
+    changed = replace(order.request, price=wish.price, count=wanted, expiration_ms=wish.expiration_ms)
     admission.check_terms(state, market, changed, now_ms)
     account = state.accounts[order.account_id]
     admission.check_cash(state, account, market, changed, wanted, now_ms, without=order.order_id)

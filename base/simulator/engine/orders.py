@@ -66,6 +66,26 @@ class OrderRequest:
     exchange_index: int | None = None  # None or -1: routed by ticker
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Contracts filled, what they cost on the side they lead to, and the fees. Dollars."""
+
+    filled: Decimal = ZERO
+    cost: Decimal = ZERO
+    fees: Decimal = ZERO
+
+    def since(self, before: Tally) -> Tally:
+        """Return what was added."""
+        return Tally(self.filled - before.filled, self.cost - before.cost, self.fees - before.fees)
+
+    def average_price(self, side: Side) -> Decimal | None:
+        """Return the average fill price on the YES scale, None without a fill."""
+        if not self.filled:
+            return None
+        cost = (self.cost / self.filled).quantize(FEE_STEP)
+        return cost if side is Side.BID else ONE - cost
+
+
 @dataclass(slots=True, kw_only=True)
 class Order:
     """The exchange's record of one order. Only the engine changes it; others get copies."""
@@ -112,12 +132,14 @@ class Order:
         return self.taker_fees + self.maker_fees
 
     @property
+    def tally(self) -> Tally:
+        """Return what was filled so far."""
+        return Tally(self.filled, self.taker_cost + self.maker_cost, self.fees)
+
+    @property
     def average_price(self) -> Decimal | None:
         """Return the average fill price on the YES scale, None without a fill."""
-        if not self.filled:
-            return None
-        cost = ((self.taker_cost + self.maker_cost) / self.filled).quantize(FEE_STEP)
-        return cost if self.side is Side.BID else ONE - cost
+        return self.tally.average_price(self.side)
 
 
 def cost_per_contract(side: Side, price: Decimal) -> Decimal:

@@ -69,16 +69,18 @@ def amend(venue: Venue, call: Call) -> Answer:
     body = call.decode(AmendOrder)
     order = _find(venue, call, call.params["order_id"], body.exchange_index, body.ticker)
     orders.check_attestation(venue, call, order.request.ticker)
-    before = order.filled
+    before, rested = order.tally, order.remaining
     changes.amend(venue.exchange.state, order, _amendment(body, order), call.now_ms)
     reply: Json = {
         "order_id": order.order_id,
         "client_order_id": order.client_order_id,
-        "remaining_count": contracts(order.remaining),
-        "fill_count": contracts(order.filled - before),
         "ts_ms": call.now_ms,
     }
-    return ok(reply | (averages_json(order) if order.filled > before else {}))
+    fills = order.tally.since(before)
+    if fills.filled or order.remaining != rested:  # a new price or expiry alone shows no counts [spec]
+        reply["remaining_count"] = contracts(order.remaining)
+        reply["fill_count"] = contracts(fills.filled)
+    return ok(reply | averages_json(fills, order.side))
 
 
 def _amendment(body: AmendOrder, order: Order) -> Amendment:

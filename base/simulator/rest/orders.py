@@ -11,7 +11,7 @@ import msgspec
 
 from base.simulator.engine import changes
 from base.simulator.engine.money import contracts, dollars, read_count, read_price
-from base.simulator.engine.orders import Order, OrderRequest, Prevention, Side, TimeInForce
+from base.simulator.engine.orders import Order, OrderRequest, Prevention, Side, Tally, TimeInForce
 from base.simulator.engine.refusal import Refused
 from base.simulator.rest.call import Answer, BadBody, Call, ok
 from base.simulator.rest.shapes import Json
@@ -106,17 +106,17 @@ def created_json(venue: Venue, order: Order, now_ms: int) -> Json:
         "remaining_count": contracts(remaining),
         "ts_ms": now_ms,
     }
-    return body | averages_json(order)
+    return body | averages_json(order.tally, order.side)
 
 
-def averages_json(order: Order) -> Json:
+def averages_json(fills: Tally, side: Side) -> Json:
     """Return average price and fee per contract; nothing without a fill."""
-    average = order.average_price
+    average = fills.average_price(side)
     if average is None:
         return {}
     return {
         "average_fill_price": dollars(average),
-        "average_fee_paid": f"{order.fees / order.filled:.4f}",
+        "average_fee_paid": f"{fills.fees / fills.filled:.4f}",
     }
 
 
