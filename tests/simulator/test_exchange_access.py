@@ -116,8 +116,9 @@ def test_a_key_locked_to_a_subaccount_sees_and_trades_only_that(sim: SimulatorSe
     sim.set_position(A, "7", "0.40", subaccount=3)
     client = Client(sim, pair)
     assert client.get("/portfolio/positions")["market_positions"][0]["position_fp"] == "7.00"
-    assert client.order().status_code == 403
-    assert client.order(subaccount=3, reduce_only=True).json()["fill_count"] == "7.00"
+    assert client.order(subaccount=0).status_code == 403
+    assert client.order(count="3.00", reduce_only=True).json()["fill_count"] == "3.00"  # its own, unnamed
+    assert client.order(subaccount=3, reduce_only=True).json()["fill_count"] == "4.00"
     assert (sim.position(A), sim.position(A, subaccount=3)) == (25, 0)
     sim.attest_until(1_800_000_000)
     listed = client.get("/api_keys")

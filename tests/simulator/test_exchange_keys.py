@@ -87,7 +87,7 @@ def test_a_restricted_key_stays_in_its_subaccount(sim: SimulatorServer) -> None:
     """Others' orders and groups are not there, asking for another sub-account is 403."""
     free, locked = Client(sim), Client(sim, sim.add_key(subaccount=3))
     sim.deposit("100", exchange_index=2, subaccount=3)
-    theirs, own = resting(free), resting(locked, subaccount=3)
+    theirs, own = resting(free), resting(locked)
     group = free.call("POST", f"{GROUPS}/create", json={"contracts_limit": 5}).json()["order_group_id"]
     eventually(lambda: len(free.get("/portfolio/orders?status=resting")["orders"]) == 2)
     assert [o["order_id"] for o in locked.get("/portfolio/orders")["orders"]] == [own]
@@ -101,12 +101,16 @@ def test_a_restricted_key_stays_in_its_subaccount(sim: SimulatorServer) -> None:
     assert locked.call("DELETE", f"{ORDERS}/{theirs}?market_ticker={A}").status_code == 404
     items = {
         "orders": [
+            {"order_id": theirs, "subaccount": 0, "market_ticker": A},
             {"order_id": theirs, "market_ticker": A},
-            {"order_id": own, "subaccount": 3, "market_ticker": A},
+            {"order_id": own, "market_ticker": A},
         ]
     }
     answers = locked.call("DELETE", f"{ORDERS}/batched", json=items).json()["orders"]
-    assert [a.get("error", {}).get("code") for a in answers] == ["forbidden", None]
+    assert [a.get("error", {}).get("code") for a in answers] == ["forbidden", "not_found", None]
+    made = locked.call("POST", f"{GROUPS}/create", json={"contracts_limit": 5}).json()
+    assert made["subaccount"] == 3
+    assert locked.call("PUT", f"{GROUPS}/{made['order_group_id']}/trigger").status_code == 200
     assert "balance_breakdown" not in locked.get("/portfolio/balance")
     assert locked.call("DELETE", ORDERS).status_code == 204
     assert free.get("/portfolio/orders?status=resting")["orders"][0]["order_id"] == theirs

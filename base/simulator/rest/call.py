@@ -93,6 +93,16 @@ class Call:
         """Return the one sub-account that the key is restricted to; None when it is not."""
         return self.key.subaccount if self.key else None
 
+    def meant(self, subaccount: int | None) -> int:
+        """Return the sub-account that a body means: as named, else the key's own one, else 0.
+
+        Raises: Refused.
+        """
+        if subaccount is None:
+            return self.locked or 0
+        self.check_subaccount(subaccount)
+        return subaccount
+
     def check_subaccount(self, subaccount: int) -> None:
         """Raise Refused unless the key may act for this sub-account."""
         if not 0 <= subaccount <= MAX_SUBACCOUNT:

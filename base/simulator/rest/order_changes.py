@@ -47,7 +47,7 @@ class CancelItem(msgspec.Struct):
     """One entry of BatchCancelOrdersV2Request."""
 
     order_id: str
-    subaccount: int = 0
+    subaccount: int | None = None
     exchange_index: int | None = None
     market_ticker: str | None = None
 
@@ -163,14 +163,13 @@ def cancel_batch(venue: Venue, call: Call) -> Answer:
 
 def _cancel_item(venue: Venue, call: Call, item: CancelItem) -> Json:
     try:
-        call.check_subaccount(item.subaccount)
         order = changes.find_resting(
             venue.exchange.state,
             call.account_id,
             item.order_id,
             ticker=item.market_ticker,
             exchange_index=item.exchange_index,
-            subaccount=item.subaccount,
+            subaccount=call.meant(item.subaccount),
         )
         removed = venue.exchange.cancel(order, call.now_ms)
     except Refused as refusal:

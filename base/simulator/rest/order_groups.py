@@ -18,7 +18,7 @@ from base.simulator.venue import Venue
 class CreateGroup(msgspec.Struct):
     """CreateOrderGroupRequest."""
 
-    subaccount: int = 0
+    subaccount: int | None = None
     contracts_limit: int | None = None
     contracts_limit_fp: str | None = None
     exchange_index: int = 0
@@ -52,11 +52,10 @@ def _find(venue: Venue, call: Call) -> Group:
 def create(venue: Venue, call: Call) -> Answer:
     """POST /portfolio/order_groups/create."""
     body = call.decode(CreateGroup)
-    call.check_subaccount(body.subaccount)
     group = groups.create(
         venue.exchange.state,
         call.account_id,
-        body.subaccount,
+        call.meant(body.subaccount),
         body.exchange_index,
         _limit(body),
         call.now_ms,

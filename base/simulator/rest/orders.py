@@ -35,7 +35,7 @@ class CreateOrder(msgspec.Struct):
     post_only: bool = False
     reduce_only: bool = False
     cancel_order_on_pause: bool = False
-    subaccount: int = 0
+    subaccount: int | None = None
     order_group_id: str | None = None
     exchange_index: int | None = None
 
@@ -56,7 +56,6 @@ def to_request(call: Call, body: CreateOrder) -> OrderRequest:
     if price is None:
         raise BadBody("price must be a fixed-point dollar string")
     check_client_id(body.client_order_id)
-    call.check_subaccount(body.subaccount)
     return OrderRequest(
         ticker=body.ticker,
         side=body.side,
@@ -69,7 +68,7 @@ def to_request(call: Call, body: CreateOrder) -> OrderRequest:
         post_only=body.post_only,
         reduce_only=body.reduce_only,
         cancel_on_pause=body.cancel_order_on_pause,
-        subaccount=body.subaccount,
+        subaccount=call.meant(body.subaccount),
         order_group_id=body.order_group_id or None,
         exchange_index=body.exchange_index,
     )
