@@ -48,7 +48,7 @@ def simulate(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Thursday's pause, cancel-all's minute, lapsed attestations: as documented."
+            "--strict", help="Thursday's pause, settlement's minute, lapsed attestations: as documented."
         ),
     ] = False,
     parent_pid: Annotated[int, typer.Option(help="Exit when this process is gone; 0: never.")] = 0,

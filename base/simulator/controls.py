@@ -178,7 +178,7 @@ class Controls(FaultControls, LifeControls):
     def cancel_orders(self) -> None:
         """Cancel all the member's resting orders, as if done elsewhere."""
         state = self.running.venue.exchange.state
-        self._call(lambda: changes.cancel_all(state, MEMBER, None, self._now()))
+        self._call(lambda: changes.cancel_each(state, MEMBER, None, self._now()))
 
     # What was sent
 

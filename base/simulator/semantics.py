@@ -27,8 +27,9 @@ class Semantics:
     closed_market_status: int = 409
     closed_market_code: str = "MARKET_INACTIVE"
     cancel_while_inactive: bool = True
-    cancel_all_tail_s: float = 0.0  # documented as up to 60; 0 keeps tests short
+    cancel_all_tail_s: float = 60.0  # "may also be cancelled during the minute after": all are
     cancel_all_tail_hits_ioc: bool = False
+    group_trigger: Literal["hit", "exceeded"] = "hit"  # openapi.yaml says hit, the guide exceeded
 
     # Clock and calendar
     weekly_pause: bool = False  # Thursday 03:00-05:00 New York; False lets tests and plays run then
@@ -76,7 +77,6 @@ class Semantics:
 
 
 STRICT = Semantics(
-    cancel_all_tail_s=60.0,
     weekly_pause=True,
     settlement_timer_s=60.0,
     attestation="enforced",

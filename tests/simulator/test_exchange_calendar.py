@@ -8,7 +8,7 @@ import pytest
 
 from base.simulator.clock import ManualClock, SystemClock
 from base.simulator.engine import pauses
-from base.simulator.semantics import STRICT, Semantics
+from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
 from tests.simulator.exchange_world import ME, World, refused
 from tests.simulator.loopback import A, Client, Feed, eventually
@@ -141,8 +141,7 @@ def test_a_goodbye_carries_its_close_code(sim: SimulatorServer, feed: Feed) -> N
 def test_cancel_all_has_its_minute_over_the_wire() -> None:
     """What is placed within it is accepted and cancelled; an immediate order is not hit."""
     clock = ManualClock(ms("2026-11-24T12:00"))
-    strict = Semantics(cancel_all_tail_s=STRICT.cancel_all_tail_s, read_lag_s=0.0, skew_window_s=1e9)
-    with SimulatorServer(clock=clock, semantics=strict) as sim:
+    with SimulatorServer(clock=clock, semantics=Semantics(read_lag_s=0.0, skew_window_s=1e9)) as sim:
         sim.add_market(A, exchange_index=2)
         sim.set_book(A, yes=[("0.50", "100")])
         sim.set_position(A, "25", "0.40")

@@ -118,10 +118,20 @@ def test_a_restricted_key_stays_in_its_subaccount(sim: SimulatorServer) -> None:
 
 def test_a_restricted_keys_socket_shows_its_subaccount_only(sim: SimulatorServer) -> None:
     """Private channels are limited, the book is whole."""
+    free = Client(sim, sim.add_key())
     sim.lock_key(3)
     with Feed(sim) as feed:
         feed.subscribe("fill")
+        feed.subscribe("order_group_updates")
+        made = [
+            free.call("POST", f"{GROUPS}/create", json={"contracts_limit": 5, "subaccount": n}).json()
+            for n in (0, 3)
+        ]
+        shown = feed.until_type("order_group_updates")["msg"]["order_group_id"]
+        assert shown == made[1]["order_group_id"]
         feed.subscribe("orderbook_delta", tickers=[A])
+        resting(free)
+        assert "client_order_id" not in feed.until_type("orderbook_delta")["msg"]
         sim.external_fill(A, "1", "0.50")
         sim.external_fill(A, "2", "0.50", subaccount=3)
         fill = feed.until_type("fill")["msg"]

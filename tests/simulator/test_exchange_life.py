@@ -9,6 +9,18 @@ from base.simulator.semantics import Semantics
 from tests.simulator.exchange_world import ME, OTHER, D, World, refused
 
 
+@pytest.mark.parametrize(("trigger", "matched"), [("hit", "5"), ("exceeded", "6")])
+def test_a_group_stops_the_order_that_hits_its_limit(trigger: str, matched: str) -> None:
+    """Its rest is cancelled too: nothing of a triggered group waits in the book."""
+    world = World(Semantics(group_trigger=trigger))  # type: ignore[arg-type]
+    group = groups.create(world.exchange.state, ME, 0, 0, D(5), world.now)
+    for _ in range(9):
+        world.order(OTHER, "ask", "0.50", "1")
+    order = world.order(ME, "bid", "0.50", "20", order_group_id=group.group_id)
+    assert (order.filled, order.status, order.reason) == (D(matched), "canceled", "HaltCancel")
+    assert world.levels("bid") == []
+
+
 def test_an_order_group_cancels_itself_past_its_limit() -> None:
     """The limit is on contracts matched in fifteen seconds."""
     world = World()
@@ -114,12 +126,14 @@ def test_settlement_pays_a_dollar_to_the_winner(held: str, result: str, paid: st
 
 
 def test_cancel_all_may_reach_into_the_next_minute() -> None:
-    """A possible exchange drops what comes within the tail."""
-    world = World(Semantics(cancel_all_tail_s=60.0))
+    """What comes within the tail is dropped; single cancels have none."""
+    world = World()
     first = world.order(ME, "bid", "0.50", "5")
     assert changes.cancel_all(world.exchange.state, ME, None, world.now) == 1
     assert first.status == "canceled"
     world.now += 59_000
     assert world.order(ME, "bid", "0.50", "5").status == "canceled"
     world.now += 1_000
+    last = world.order(ME, "bid", "0.50", "5")
+    assert (last.status, changes.cancel_each(world.exchange.state, ME, None, world.now)) == ("resting", 1)
     assert world.order(ME, "bid", "0.50", "5").status == "resting"

@@ -192,6 +192,18 @@ def test_a_triggered_group_refuses_until_it_is_reset(sim: SimulatorServer, clien
     assert client.get("/portfolio/orders?status=resting")["orders"] == []
 
 
+def test_a_groups_two_limits_must_match(client: Client) -> None:
+    """Whole contracts, or a decimal string, or both with one meaning."""
+    for limits, status in (
+        ({}, 400),
+        ({"contracts_limit": 5, "contracts_limit_fp": "5.50"}, 400),
+        ({"contracts_limit": 5, "contracts_limit_fp": "5.00"}, 201),
+        ({"contracts_limit_fp": "5.50"}, 201),
+    ):
+        reply = client.call("POST", "/portfolio/order_groups/create", json=limits)
+        assert reply.status_code == status, limits
+
+
 def test_endpoint_costs_are_what_is_billed(sim: SimulatorServer, client: Client) -> None:
     """A cancel is cheap: fifty of them fit where ten orders do."""
     costs = client.get("/account/endpoint_costs")

@@ -56,11 +56,15 @@ def cancel(state: State, order: Order, now_ms: int, reason: str | None = None) -
 
 
 def cancel_all(state: State, account_id: str, subaccount: int | None, now_ms: int) -> int:
-    """Cancel what may be cancelled, on all shards; None is every sub-account."""
-    account = state.account(account_id)
-    account.cancelled_all_at[subaccount] = now_ms
+    """Cancel what may be cancelled, on all shards; None is every sub-account. The tail begins."""
+    state.account(account_id).cancelled_all_at[subaccount] = now_ms
+    return cancel_each(state, account_id, subaccount, now_ms)
+
+
+def cancel_each(state: State, account_id: str, subaccount: int | None, now_ms: int) -> int:
+    """Cancel what may be cancelled, as if one by one: what is placed afterwards is safe."""
     chosen = []
-    for order in account.resting.values():
+    for order in state.account(account_id).resting.values():
         try:
             admission.check_open(state, state.markets[order.request.ticker], is_cancel=True)
         except Refused:

@@ -165,6 +165,7 @@ class GroupChanged:
     """An order group's event; ``limit`` in contracts where the wire carries it."""
 
     account_id: str
+    subaccount: int
     group_id: str
     kind: str
     limit: Decimal | None

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from base.simulator.engine import resting
 from base.simulator.engine.events import GroupChanged
+from base.simulator.engine.money import ZERO
 from base.simulator.engine.orders import Order
 from base.simulator.engine.refusal import Refused, bad_order, not_found
 from base.simulator.engine.state import Group, State
@@ -88,15 +89,23 @@ def admit(state: State, account_id: str, group_id: str | None, subaccount: int, 
 
 
 def note_match(state: State, order: Order, count: Decimal, now_ms: int) -> None:
-    """Count a fill towards the order's group; trigger the group past its limit."""
+    """Count a fill towards the order's group; trigger the group when its limit is hit."""
     group = state.groups.get(order.request.order_group_id or "")
     if group is None or group.is_triggered:
         return
     group.matched.append((now_ms, count))
     while group.matched and group.matched[0][0] <= now_ms - WINDOW_MS:
         group.matched.popleft()
-    if sum(matched for _, matched in group.matched) > group.limit:
+    total = sum((matched for _, matched in group.matched), ZERO)
+    is_hit = total >= group.limit if state.semantics.group_trigger == "hit" else total > group.limit
+    if is_hit:
         trigger(state, group, now_ms)
+
+
+def is_stopped(state: State, order: Order) -> bool:
+    """Say whether the order's group was triggered, maybe by this very order's fills."""
+    group = state.groups.get(order.request.order_group_id or "")
+    return group is not None and group.is_triggered
 
 
 def _check_limit(limit: Decimal) -> None:
@@ -109,6 +118,7 @@ def _report(state: State, group: Group, kind: str, now_ms: int) -> None:
     state.outbox.append(
         GroupChanged(
             account_id=group.account_id,
+            subaccount=group.subaccount,
             group_id=group.group_id,
             kind=kind,
             limit=group.limit if with_limit else None,

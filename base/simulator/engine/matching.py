@@ -30,9 +30,11 @@ class Execution:
 def match(state: State, market: Market, taker: Order, now_ms: int) -> str | None:
     """Trade ``taker`` against the book until nothing crosses.
 
-    Returns the reason when self-trade prevention ended the incoming order, else None.
+    Returns the reason when self-trade prevention or its group ended the incoming order, else None.
     """
     while taker.remaining > 0:
+        if groups.is_stopped(state, taker):
+            return "HaltCancel"
         maker = market.book.first_against(taker.side, taker.price)
         if maker is None:
             return None

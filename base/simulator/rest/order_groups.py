@@ -8,7 +8,7 @@ import msgspec
 
 from base.simulator.engine import groups
 from base.simulator.engine.money import contracts, read_count
-from base.simulator.engine.refusal import not_found
+from base.simulator.engine.refusal import Refused, not_found
 from base.simulator.engine.state import Group
 from base.simulator.rest.call import Answer, BadBody, Call, ok
 from base.simulator.rest.shapes import Json
@@ -32,12 +32,13 @@ class UpdateLimit(msgspec.Struct):
 
 
 def _limit(body: CreateGroup | UpdateLimit) -> Decimal:
-    if body.contracts_limit_fp is not None:
-        limit = read_count(body.contracts_limit_fp)
-    else:
-        limit = None if body.contracts_limit is None else Decimal(body.contracts_limit)
+    whole = None if body.contracts_limit is None else Decimal(body.contracts_limit)
+    exact = None if body.contracts_limit_fp is None else read_count(body.contracts_limit_fp)
+    limit = whole if body.contracts_limit_fp is None else exact
     if limit is None:
         raise BadBody("contracts_limit or contracts_limit_fp is required")
+    if whole not in (None, limit):
+        raise Refused(400, "invalid_parameters", "invalid parameters", "contracts_limit")
     return limit
 
 

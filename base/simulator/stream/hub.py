@@ -80,7 +80,7 @@ class Hub:
     def _publish_delta(self, event: BookChanged) -> None:
         encoded = lru_cache(partial(frames.delta_msg, self._market_id(event.ticker), event))
         for session, subscription in self._subscribed("orderbook_delta", event.ticker):
-            is_own = session.key.account_id == event.account_id
+            is_own = session.sees(event.account_id, event.subaccount)
             msg = encoded(yes_price=subscription.use_yes_price, is_own=is_own)
             session.push(subscription, "orderbook_delta", msg)
 
@@ -93,8 +93,7 @@ class Hub:
     def _publish_private(self, event: Filled | OrderChanged | HoldingChanged | GroupChanged) -> None:
         channel, kind, ticker, subaccount, msg = _private(event)
         for session, subscription in self._subscribed(channel, ticker):
-            is_own = session.key.account_id == event.account_id
-            if is_own and session.key.subaccount in (None, subaccount):
+            if session.sees(event.account_id, subaccount):
                 session.push(subscription, kind, msg)
 
 
@@ -105,7 +104,7 @@ def _lifecycle(ticker: str) -> str:
 
 def _private(
     event: Filled | OrderChanged | HoldingChanged | GroupChanged,
-) -> tuple[str, str, str | None, int | None, bytes]:
+) -> tuple[str, str, str | None, int, bytes]:
     """Return (channel, message type, ticker, sub-account, message)."""
     match event:
         case Filled():
@@ -118,4 +117,4 @@ def _private(
             return "market_positions", "market_position", holding.ticker, holding.subaccount, msg
         case GroupChanged():
             channel = "order_group_updates"
-            return channel, channel, None, None, frames.group_msg(event)
+            return channel, channel, None, event.subaccount, frames.group_msg(event)

@@ -30,6 +30,10 @@ class Session:
         self._last_sid = 0
         self._rate = CommandRate()
 
+    def sees(self, account_id: str, subaccount: int) -> bool:
+        """Say whether what is private to this sub-account may be shown to the key."""
+        return self.key.account_id == account_id and self.key.subaccount in (None, subaccount)
+
     def push(
         self,
         subscription: Subscription,
