@@ -21,10 +21,11 @@ RESERVED_SHARE = 0.5
 
 
 class Kind(StrEnum):
-    """The two independent budgets."""
+    """The independent budgets. ``GET /portfolio/balance`` has its own, counted in calls."""
 
     READ = "read"
     WRITE = "write"
+    BALANCE = "balance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class BucketLimit:
 
 BASIC = BucketLimit(refill_rate=200, bucket_capacity=200)
 BASIC_WRITE = BucketLimit(refill_rate=100, bucket_capacity=100)
+BALANCE_READS = BucketLimit(refill_rate=0.8, bucket_capacity=1)
+"""Calls. The lowest tiers have one a second, counted at the exchange: the first may take longer to
+arrive than the second, hence a little less. See: openapi.yaml 3.34.0, GetBalance."""
 
 
 class Bucket:
@@ -84,7 +88,7 @@ class RateBudget:
     def __init__(self, clock: Clock):
         self._clock = clock
         self._lock = threading.Lock()
-        self._limits = {Kind.READ: BASIC, Kind.WRITE: BASIC_WRITE}
+        self._limits = {Kind.READ: BASIC, Kind.WRITE: BASIC_WRITE, Kind.BALANCE: BALANCE_READS}
         self._buckets: dict[tuple[Kind, int], Bucket] = {}
         self._costs: dict[tuple[str, str], float] = {}
         self._default_cost = DEFAULT_COST
@@ -104,7 +108,7 @@ class RateBudget:
     def set_limits(self, read: BucketLimit, write: BucketLimit) -> None:
         """Take over what ``GET /account/limits`` says."""
         with self._lock:
-            self._limits = {Kind.READ: read, Kind.WRITE: write}
+            self._limits |= {Kind.READ: read, Kind.WRITE: write}
             for (kind, _), bucket in self._buckets.items():
                 bucket.limit = self._limits[kind]
 

@@ -96,13 +96,14 @@ class RestCalls:
         *,
         cost: float | None = None,
         also: tuple[int, ...] = (),
+        kind: Kind = Kind.READ,
     ) -> T:
         """Read ``path`` as ``shape``; ``also`` are error statuses that may carry the same body.
 
         Raises:
             RequestRefused, TransportError, OutcomeUnknown, WireError: As ``answer`` and ``read``.
         """
-        answer = self.answer(path, query, cost=cost, also=also)
+        answer = self.answer(path, query, cost=cost, also=also, kind=kind)
         if answer.status in also:
             try:
                 return read(answer.body, shape)
@@ -111,7 +112,13 @@ class RestCalls:
         return read(answer.body, shape)
 
     def answer(
-        self, path: str, query: Query | None = None, *, cost: float | None = None, also: tuple[int, ...] = ()
+        self,
+        path: str,
+        query: Query | None = None,
+        *,
+        cost: float | None = None,
+        also: tuple[int, ...] = (),
+        kind: Kind = Kind.READ,
     ) -> Answer:
         """Read ``path``, trying again while time is left.
 
@@ -123,7 +130,7 @@ class RestCalls:
         backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
         while True:
             try:
-                found = self.once("GET", path, query, kind=Kind.READ, cost=cost, deadline_s=deadline_s)
+                found = self.once("GET", path, query, kind=kind, cost=cost, deadline_s=deadline_s)
                 if found.status == 200 or found.status in also:
                     return found
                 raise self.error_of(found)

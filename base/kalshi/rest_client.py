@@ -195,8 +195,9 @@ class KalshiRest(KeyReads):
         return self._calls.get(path, OneOrder, cost=CHEAP_COST).order.report(0)
 
     def balance(self, subaccount: int = 0) -> Decimal:
-        """``GET /portfolio/balance``: cash of all shards, dollars."""
-        body = self._calls.get("/portfolio/balance", BalanceBody, {"subaccount": subaccount})
+        """``GET /portfolio/balance``: cash of all shards, dollars. Once a second; waits until it may."""
+        query = {"subaccount": subaccount}
+        body = self._calls.get("/portfolio/balance", BalanceBody, query, kind=Kind.BALANCE, cost=1.0)
         return parse_decimal(body.balance_dollars, "balance_dollars")
 
     def user_data_as_of_ms(self) -> int | None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """A usage tier. Rates in tokens per second, capacities in tokens."""
+    """A usage tier. Rates in tokens per second, capacities in tokens; balance reads in calls per second."""
 
     name: str
     read_rate: int
     read_capacity: int
     write_rate: int
     write_capacity: int
+    balance_rate: int = 1  # 5 above Advanced; one second's worth is saved up, no more
 
 
 BASIC = Tier(name="basic", read_rate=200, read_capacity=600, write_rate=100, write_capacity=100)
@@ -28,6 +29,7 @@ UNLIMITED = Tier(
     read_capacity=1_000_000,
     write_rate=1_000_000,
     write_capacity=1_000_000,
+    balance_rate=1_000_000,
 )
 
 
@@ -57,11 +59,12 @@ class Bucket:
 
 
 class Budget:
-    """One account's buckets: reads, writes, and a write bucket per nonzero shard."""
+    """One account's buckets: reads, balance reads, writes, and a write bucket per nonzero shard."""
 
     def __init__(self, tier: Tier, shards: Iterable[int]) -> None:
         self.tier = tier
         self.read = Bucket(tier.read_rate, tier.read_capacity)
+        self.balance = Bucket(tier.balance_rate, tier.balance_rate)
         self.write = Bucket(tier.write_rate, tier.write_capacity)
         self.by_shard = {
             shard: Bucket(tier.write_rate, tier.write_capacity) for shard in shards if shard != 0
@@ -70,6 +73,10 @@ class Budget:
     def spend_read(self, cost: int, now_ms: int) -> bool:
         """Take a read's tokens; False if they are not there."""
         return _spend([self.read], cost, now_ms)
+
+    def spend_balance_read(self, now_ms: int) -> bool:
+        """Take one ``GET /portfolio/balance``; the read budget has no part in it."""
+        return _spend([self.balance], 1, now_ms)
 
     def spend_write(self, cost: int, now_ms: int, exchange_index: int | None, *, routed: bool) -> bool:
         """Take a write's tokens; False if one of the buckets billed lacks them.

@@ -51,6 +51,16 @@ def test_shards_have_buckets_of_their_own():
     assert budget.take(Kind.READ)
 
 
+def test_balance_reads_have_a_bucket_of_their_own():
+    """One a second whatever the tier; a refused one does not hold up the reads that prices need."""
+    budget, clock = make_budget()
+    assert [budget.take(Kind.BALANCE, 1) for _ in range(2)] == [True, False]
+    budget.refused(Kind.BALANCE)
+    assert budget.take(Kind.READ)
+    clock.advance(1.3)
+    assert budget.take(Kind.BALANCE, 1)
+
+
 def test_tokens_come_back_with_time():
     """100 tokens a second are ten orders a second."""
     budget, clock = make_budget()

@@ -369,6 +369,14 @@ def test_limit_of_the_exchange_is_respected():
         assert not any(isinstance(outcome, NotSent) for outcome in outcomes)
 
 
+def test_balance_reads_wait_for_their_own_bucket():
+    """One a second: the second call waits rather than being refused."""
+    with SimulatorServer(tier=BASIC) as sim:
+        rest = client_of(sim)
+        assert rest.balance() == rest.balance() > 0
+        assert sum("/portfolio/balance" in request.path for request in sim.requests) == 2
+
+
 def test_no_connection_is_not_sent(sim: SimulatorServer):
     """Refused before any byte left: nothing happened."""
     rest = client_of(sim, url="http://127.0.0.1:1/trade-api/v2", timeout_s=0.5)

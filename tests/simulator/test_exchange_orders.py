@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from base.simulator.clock import ManualClock, SystemClock
 from base.simulator.rate_limits import BASIC
 from base.simulator.server import SimulatorServer
 from tests.simulator.loopback import A, B, Client, Feed
@@ -91,6 +93,8 @@ def test_every_conflict_of_a_resting_order(client: Client) -> None:
         ("POST", f"{path}/decrease", {"reduce_by": "1.00"}, (404, "not_found")),
         ("DELETE", path, None, (404, "not_found")),
         ("DELETE", "/portfolio/orders/x", None, (410, "deprecated_v1_order_endpoint")),
+        ("POST", "/portfolio/orders/x/amend", {}, (410, "deprecated_v1_order_endpoint")),
+        ("POST", "/portfolio/orders/batched", {}, (410, "deprecated_v1_order_endpoint")),
         ("POST", "/portfolio/orders", {}, (410, "deprecated_v1_order_endpoint")),
     ]
     client.sim.add_market(B, exchange_index=2)
@@ -208,11 +212,66 @@ def test_endpoint_costs_are_what_is_billed(sim: SimulatorServer, client: Client)
     """A cancel is cheap: fifty of them fit where ten orders do."""
     costs = client.get("/account/endpoint_costs")
     listed = {(c["method"], c["path"]): c["cost"] for c in costs["endpoint_costs"]}
+    events, legacy = "/trade-api/v2/portfolio/events/orders", "/trade-api/v2/portfolio/orders"
     assert costs["default_cost"] == 10
-    assert listed["DELETE", "/trade-api/v2/portfolio/events/orders/:order_id"] == 2
+    assert listed == {
+        ("DELETE", events): 2,
+        ("DELETE", f"{events}/batched"): 2,
+        ("DELETE", f"{events}/:order_id"): 2,
+        ("GET", f"{legacy}/:order_id"): 2,
+        ("POST", legacy): 100,
+        ("POST", f"{legacy}/batched"): 100,
+        ("POST", f"{legacy}/:order_id/amend"): 100,
+        ("POST", f"{legacy}/:order_id/decrease"): 100,
+        ("DELETE", f"{legacy}/batched"): 20,
+        ("DELETE", f"{legacy}/:order_id"): 20,
+    }
     sim.set_tier(BASIC)
     path = f"{ORDERS}/none?exchange_index=0"
     assert [client.call("DELETE", path).status_code for _ in range(50)] == [404] * 50
+
+
+SLOW = replace(BASIC, write_rate=1)  # so that nothing comes back while the test runs
+
+
+@pytest.mark.parametrize(
+    ("fields", "own_left", "unscoped_left"),
+    [
+        pytest.param({"exchange_index": 2}, 5, 10, id="the shard's own bucket"),
+        pytest.param({}, 5, 5, id="routed by ticker: both"),
+        pytest.param({"exchange_index": -1}, 5, 5, id="routed on demand: both"),
+        pytest.param({"exchange_index": 0}, 10, 5, id="shard 0, though the market is elsewhere"),
+    ],
+)
+def test_an_order_is_billed_where_its_shard_says(
+    sim: SimulatorServer, client: Client, fields: dict[str, Any], own_left: int, unscoped_left: int
+) -> None:
+    """Five orders of ten tokens; then what each bucket of a hundred still takes."""
+    sim.set_tier(SLOW)
+    for _ in range(5):
+        client.order(count="0.01", **fields)
+    for shard, left in ((2, own_left), (0, unscoped_left)):
+        replies = [client.order(count="0.01", exchange_index=shard) for _ in range(left + 1)]
+        assert [reply.status_code == 429 for reply in replies] == [False] * left + [True], shard
+    assert (replies[-1].json(), replies[-1].headers.get("Retry-After")) == (
+        {"error": "too many requests"},
+        None,
+    )
+
+
+def test_the_balance_has_a_bucket_of_its_own() -> None:
+    """Once a second; other reads go on, and have no part in it."""
+    clock = ManualClock(SystemClock().now_ms())
+    with SimulatorServer(tier=BASIC, clock=clock) as sim:
+        client = Client(sim)
+
+        def statuses(path: str, n: int) -> list[int]:
+            return [client.call("GET", path).status_code for _ in range(n)]
+
+        assert statuses("/portfolio/balance", 3) == [200, 429, 429]
+        assert statuses("/portfolio/positions", 61) == [200] * 60 + [429]
+        clock.advance(1.0)
+        assert statuses("/portfolio/balance", 2) == [200, 429]
 
 
 @needs_spec

@@ -10,14 +10,6 @@ from base.simulator.rest.call import Answer, Call, ok
 from base.simulator.rest.shapes import Json
 from base.simulator.venue import Venue
 
-DEFAULT_COST = 10
-LOW_COST = 2
-ENDPOINT_COSTS = (
-    ("DELETE", "/trade-api/v2/portfolio/events/orders/:order_id"),
-    ("DELETE", "/trade-api/v2/portfolio/events/orders"),
-    ("DELETE", "/trade-api/v2/portfolio/events/orders/batched"),
-    ("GET", "/trade-api/v2/portfolio/orders/:order_id"),
-)
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -95,9 +87,3 @@ def get_limits(venue: Venue, call: Call) -> Answer:
 
 def _bucket_json(bucket: Bucket) -> Json:
     return {"refill_rate": bucket.rate, "bucket_capacity": bucket.capacity}
-
-
-def get_endpoint_costs(venue: Venue, call: Call) -> Answer:
-    """GET /account/endpoint_costs: those that differ from the default."""
-    costs = [{"method": m, "path": p, "cost": LOW_COST} for m, p in ENDPOINT_COSTS]
-    return ok({"default_cost": DEFAULT_COST, "endpoint_costs": costs})

@@ -54,6 +54,8 @@ def _pay(venue: Venue, rule: Rule, call: Call) -> bool:
     budget = venue.budget(call.account_id)
     if rule.bucket == "read":
         return budget.spend_read(rule.cost, call.now_ms)
+    if rule.bucket == "balance":
+        return budget.spend_balance_read(call.now_ms)
     due = bill(rule, call)
     return budget.spend_write(due.tokens, call.now_ms, due.exchange_index, routed=due.routed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,11 +21,11 @@ from base.simulator.rest import (
     portfolio,
     transfers,
 )
-from base.simulator.rest.call import Call, Handler
-from base.simulator.rest.exchange_info import DEFAULT_COST, LOW_COST
+from base.simulator.rest.call import Answer, Call, Handler, ok
+from base.simulator.venue import Venue
 
+DEFAULT_COST, LOW_COST = 10, 2  # tokens
 PREFIX = "/trade-api/v2"
-Cost = Callable[[Call], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Rule:
     path: str
     handler: Handler
     scope: str | None = "read"
-    bucket: Literal["read", "write"] = "read"
+    bucket: Literal["read", "write", "balance"] = "read"
     cost: int = DEFAULT_COST
     is_order: bool = False
     is_batch: bool = False
@@ -74,11 +74,26 @@ def _group(method: str, path: str, handler: Handler) -> Rule:
     return Rule(method=method, path=whole, handler=handler, scope="write::trade", bucket="write")
 
 
+def _legacy(method: str, path: str) -> Rule:
+    cost = 100 if method == "POST" else 20
+    return _order(method, f"/portfolio/orders{path}", orders.refuse_legacy, cost, is_batch="batched" in path)
+
+
+def get_endpoint_costs(venue: Venue, call: Call) -> Answer:
+    """GET /account/endpoint_costs: those that differ from the default, as they are billed."""
+    costs = [
+        {"method": rule.method, "path": PREFIX + re.sub(r"{(\w+)}", r":\1", rule.path), "cost": rule.cost}
+        for rule in RULES
+        if rule.cost != DEFAULT_COST
+    ]
+    return ok({"default_cost": DEFAULT_COST, "endpoint_costs": costs})
+
+
 RULES: tuple[Rule, ...] = (
     _public("/exchange/status", exchange_info.get_status),
     _public("/exchange/schedule", exchange_info.get_schedule),
     _public("/exchange/user_data_timestamp", exchange_info.get_user_data_timestamp),
-    _public("/account/endpoint_costs", exchange_info.get_endpoint_costs),
+    _public("/account/endpoint_costs", get_endpoint_costs),
     _read("/account/limits", exchange_info.get_limits),
     _read("/api_keys", api_keys.list_keys),
     _write("POST", "/api_keys", api_keys.create),
@@ -107,7 +122,13 @@ RULES: tuple[Rule, ...] = (
     _read("/historical/fills", historical.empty("fills")),
     _read("/historical/orders", historical.empty("orders")),
     _read("/historical/positions", historical.empty("market_positions", "event_positions")),
-    _read("/portfolio/balance", portfolio.get_balance, scope="read::portfolio_balance"),
+    Rule(
+        method="GET",
+        path="/portfolio/balance",
+        handler=portfolio.get_balance,
+        scope="read::portfolio_balance",
+        bucket="balance",
+    ),
     _read("/portfolio/summary/total_resting_order_value", transfers.get_resting_value),
     _write("POST", "/portfolio/subaccounts", transfers.create_subaccount),
     _write("POST", "/portfolio/subaccounts/transfer", transfers.move_between_subaccounts, "write::transfer"),
@@ -127,6 +148,8 @@ RULES: tuple[Rule, ...] = (
     _read("/portfolio/fills", portfolio.list_fills),
     _read("/portfolio/settlements", portfolio.list_settlements),
     _read("/portfolio/orders", portfolio.list_orders),
+    _legacy("POST", "/batched"),  # before {order_id}, which would take it for one
+    _legacy("DELETE", "/batched"),
     _read("/portfolio/orders/queue_positions", order_changes.list_queue_positions),
     _read("/portfolio/orders/{order_id}", portfolio.get_order, LOW_COST),
     _read("/portfolio/orders/{order_id}/queue_position", order_changes.get_queue_position),
@@ -144,8 +167,10 @@ RULES: tuple[Rule, ...] = (
     _group("PUT", "/{order_group_id}/trigger", order_groups.trigger),
     _group("PUT", "/{order_group_id}/reset", order_groups.reset),
     _group("PUT", "/{order_group_id}/limit", order_groups.set_limit),
-    _order("POST", "/portfolio/orders", orders.refuse_legacy, 100),
-    _order("DELETE", "/portfolio/orders/{order_id}", orders.refuse_legacy, 20),
+    _legacy("POST", ""),
+    _legacy("DELETE", "/{order_id}"),
+    _legacy("POST", "/{order_id}/amend"),
+    _legacy("POST", "/{order_id}/decrease"),
 )
 
 
