@@ -25,6 +25,11 @@ class Ohlc:
     low: Decimal
     close: Decimal
 
+    @classmethod
+    def at(cls, price: Decimal) -> Ohlc:
+        """Return a period that begins at ``price``."""
+        return cls(price, price, price, price)
+
     def add(self, price: Decimal) -> None:
         """Take one more price in."""
         self.high, self.low, self.close = max(self.high, price), min(self.low, price), price
@@ -45,7 +50,22 @@ class Candle:
     volume: Decimal = ZERO
     value: Decimal = ZERO
     open_interest: Decimal = ZERO
-    previous: Decimal | None = None
+    previous: Decimal | None = None  # the last trade before it
+
+    @property
+    def last_trade(self) -> Decimal | None:
+        """Return the price of the last trade up to its end."""
+        return self.previous if self.trade is None else self.trade.close
+
+    def next_at(self, start_s: int) -> Candle:
+        """Return a later period that begins where this one ended."""
+        return Candle(
+            start_s,
+            Ohlc.at(self.bid.close),
+            Ohlc.at(self.ask.close),
+            open_interest=self.open_interest,
+            previous=self.last_trade,
+        )
 
 
 @dataclass(slots=True)
@@ -61,27 +81,33 @@ class History:
             self.trades.append(event)
             self._note_trade(event)
         elif isinstance(event, TopChanged):
-            self._note_top(event.ticker, event.top, event.now_ms // 1000)
+            self._note_top(event.ticker, event.top, event.now_ms)
 
-    def _note_top(self, ticker: str, top: Top, now_s: int) -> None:
-        bid, ask = top.bid or ZERO, top.ask or ONE
+    def _minute(self, ticker: str, now_ms: int, bid: Decimal, ask: Decimal) -> Candle:
+        """Return the running candle. A new one opens at what stood when it began.
+
+        ``bid`` and ``ask`` open a market's first candle. The end of a period belongs to it [spec].
+        """
         minutes = self.candles.setdefault(ticker, deque(maxlen=KEPT_MINUTES))
-        start_s = now_s - now_s % MINUTE_S
-        if not minutes or minutes[-1].start_s != start_s:
-            fresh = Candle(start_s, Ohlc(bid, bid, bid, bid), Ohlc(ask, ask, ask, ask))
-            fresh.previous = top.last
-            minutes.append(fresh)
-        minutes[-1].bid.add(bid)
-        minutes[-1].ask.add(ask)
-        minutes[-1].open_interest = top.open_interest
+        start_s = (now_ms - 1) // (1000 * MINUTE_S) * MINUTE_S
+        if not minutes:
+            minutes.append(Candle(start_s, Ohlc.at(bid), Ohlc.at(ask)))
+        elif minutes[-1].start_s != start_s:
+            minutes.append(minutes[-1].next_at(start_s))
+        return minutes[-1]
+
+    def _note_top(self, ticker: str, top: Top, now_ms: int) -> None:
+        bid = ZERO if top.bid is None else top.bid
+        ask = ONE if top.ask is None else top.ask
+        candle = self._minute(ticker, now_ms, bid, ask)
+        candle.bid.add(bid)
+        candle.ask.add(ask)
+        candle.open_interest = top.open_interest
 
     def _note_trade(self, trade: Traded) -> None:
-        minutes = self.candles.get(trade.ticker)
-        if not minutes:
-            return
-        candle, price = minutes[-1], trade.price
+        candle, price = self._minute(trade.ticker, trade.now_ms, ZERO, ONE), trade.price
         if candle.trade is None:
-            candle.trade = Ohlc(price, price, price, price)
+            candle.trade = Ohlc.at(price)
         candle.trade.add(price)
         candle.volume += trade.count
         candle.value += trade.count * price

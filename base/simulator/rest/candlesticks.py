@@ -69,9 +69,8 @@ def _projected(real: Candle, start_s: int, period_s: int) -> Json:
     The document wants null quotes too, but its own schema does not allow them: they stand still.
     """
     price: Json = dict(NO_TRADES)
-    previous = real.trade.close if real.trade is not None else real.previous
-    if previous is not None:
-        price["previous_dollars"] = dollars(previous)
+    if real.last_trade is not None:
+        price["previous_dollars"] = dollars(real.last_trade)
     return {
         "end_period_ts": start_s + (-start_s) % period_s,
         "yes_bid": _flat(real.bid),
@@ -83,14 +82,14 @@ def _projected(real: Candle, start_s: int, period_s: int) -> Json:
 
 
 def _flat(prices: Ohlc) -> Json:
-    return _ohlc(Ohlc(prices.close, prices.close, prices.close, prices.close))
+    return _ohlc(Ohlc.at(prices.close))
 
 
 def _json(candle: Candle, period_s: int) -> Json:
     """Return a MarketCandlestick. Trade prices are null where nothing traded."""
     price: Json = dict(NO_TRADES)
     if candle.trade is not None:
-        price = _ohlc(candle.trade) | {
+        price |= _ohlc(candle.trade) | {
             "mean_dollars": f"{candle.value / candle.volume:.4f}",
             "min_dollars": dollars(candle.trade.low),
             "max_dollars": dollars(candle.trade.high),

@@ -1,0 +1,93 @@
+"""Public history against the trades that made it, and what leaves the live data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from base.simulator.clock import ManualClock
+from base.simulator.semantics import Semantics
+from base.simulator.server import SimulatorServer
+from tests.simulator.loopback import A, B, Client
+from tests.simulator.published_spec import check_answer, needs_spec
+
+MINUTE_MS = 1_795_000_020_000  # a whole minute
+NOON_S = MINUTE_MS // 1000
+DAY_S = 86_400
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Return a clock one second into a minute."""
+    return ManualClock(MINUTE_MS + 1000)
+
+
+@pytest.fixture
+def client(clock: ManualClock) -> Iterator[Client]:
+    """Return a member of an exchange whose clock stands still; 25 YES of A are held."""
+    semantics = Semantics(read_lag_s=0.0, close_clear_s=0.0, skew_window_s=1e12)
+    with SimulatorServer(clock=clock, semantics=semantics) as sim:
+        sim.add_market(A, exchange_index=2, close_in_s=40 * DAY_S)
+        sim.set_book(A, yes=[("0.50", "100"), ("0.40", "50")], no=[("0.48", "70")])
+        sim.set_position(A, "25", "0.40")
+        yield Client(sim)
+
+
+def candles(client: Client, minutes: int = 1, until_s: int = NOON_S + DAY_S) -> list[dict[str, Any]]:
+    """Return the candles of market A."""
+    window = f"start_ts={NOON_S - DAY_S}&end_ts={until_s}&period_interval={minutes}"
+    found: list[dict[str, Any]] = client.get(f"/series/KXSIM/markets/{A}/candlesticks?{window}")[
+        "candlesticks"
+    ]
+    return found
+
+
+def prices(candle: dict[str, Any], name: str) -> list[str | None]:
+    """Return open, high, low, close."""
+    return [candle[name][f"{part}_dollars"] for part in ("open", "high", "low", "close")]
+
+
+def test_public_trades_are_those_of_the_fills(client: Client) -> None:
+    """One trade for each resting order met: same id, price, count and direction."""
+    client.order(count="25.00", reduce_only=True)
+    client.order(side="bid", price="0.5200", count="3.00")
+    fills = {f["trade_id"]: f for f in client.get("/portfolio/fills")["fills"]}
+    trades = client.get(f"/markets/trades?ticker={A}")["trades"]
+    assert [(t["yes_price_dollars"], t["count_fp"]) for t in trades] == [
+        ("0.5200", "3.00"),
+        ("0.5000", "25.00"),
+    ]
+    assert {t["trade_id"] for t in trades} == set(fills)
+    for trade in trades:
+        fill = fills[trade["trade_id"]]
+        for name in ("count_fp", "yes_price_dollars", "no_price_dollars"):
+            assert trade[name] == fill[name]
+        assert (trade["taker_outcome_side"], trade["taker_book_side"]) == (
+            fill["outcome_side"],
+            fill["book_side"],
+        )
+
+
+def test_a_candle_holds_the_trades_of_its_own_minute(client: Client, clock: ManualClock) -> None:
+    """It opens at the quote that stood, knows the trade before it, and its end belongs to it."""
+    client.order(side="bid", price="0.5200", count="3.00")
+    clock.advance(58.999)  # the last millisecond before the end
+    client.order(count="1.00", price="0.5000")
+    clock.advance(0.001)  # the end itself
+    client.order(count="2.00", price="0.5000")
+    clock.advance(60.0)  # a minute without anything, then a trade before any quote changed
+    clock.advance(1.0)
+    client.order(count="99.00", price="0.4000")
+    first, second = candles(client)
+    assert (first["end_period_ts"], second["end_period_ts"]) == (NOON_S + 60, NOON_S + 180)
+    assert (first["volume_fp"], second["volume_fp"]) == ("6.00", "99.00")
+    assert prices(first, "price") == ["0.5200", "0.5200", "0.5000", "0.5000"]
+    assert prices(second, "price") == ["0.5000", "0.5000", "0.4000", "0.4000"]
+    assert (first["price"]["previous_dollars"], second["price"]["previous_dollars"]) == (None, "0.5000")
+    assert first["price"]["mean_dollars"] == "0.5100"
+    assert second["price"]["mean_dollars"] == "0.4980"  # 97 at 0.50 and 2 at 0.40
+    assert prices(second, "yes_bid") == ["0.5000", "0.5000", "0.4000", "0.4000"]
+    [hour] = candles(client, 60)
+    assert (hour["volume_fp"], prices(hour, "price")) == ("105.00", ["0.5200", "0.5200", "0.4000", "0.4000"])
