@@ -49,6 +49,7 @@ class Semantics:
     read_lag_s: float = 0.2  # orders, fills, balance
     position_lag_s: float | None = None  # None: as the other reads
     timestamp_ahead_s: float = 0.0  # how far as_of_time claims more than reads hold
+    historical_after_s: float = 14 * 86_400.0  # what is settled or done for longer is under /historical
     book_order: Literal["ascending", "descending"] = "ascending"
     empty_book: Literal["arrays", "absent"] = "arrays"
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from base.simulator.clock import Clock
 from base.simulator.engine.events import Event
 from base.simulator.engine.exchange import Exchange
+from base.simulator.engine.market import Market
+from base.simulator.engine.refusal import Refused
 from base.simulator.faults import Faults
 from base.simulator.history import History
 from base.simulator.keys import ApiKey
@@ -44,6 +46,32 @@ class Venue:
     def now_ms(self) -> int:
         """Return the exchange's time in Unix milliseconds."""
         return self.clock.now_ms()
+
+    def cutoff_ms(self, now_ms: int) -> int:
+        """Return the time before which settled and finished things have left the live data set."""
+        return now_ms - round(self.semantics.historical_after_s * 1000)
+
+    def is_archived(self, market: Market, now_ms: int) -> bool:
+        """Say whether a market settled before the cutoff: it is under ``/historical`` only."""
+        return market.settled_ms is not None and market.settled_ms < self.cutoff_ms(now_ms)
+
+    def live_market(self, ticker: str, now_ms: int) -> Market:
+        """Return a market of the live data set. Raises: Refused(404 market_not_found)."""
+        return self._market(ticker, now_ms, is_old=False)
+
+    def archived_market(self, ticker: str, now_ms: int) -> Market:
+        """Return a market that settled before the cutoff. Raises: Refused(404 market_not_found)."""
+        return self._market(ticker, now_ms, is_old=True)
+
+    def _market(self, ticker: str, now_ms: int, *, is_old: bool) -> Market:
+        market = self.exchange.state.market(ticker)
+        if self.is_archived(market, now_ms) is not is_old:
+            raise Refused(404, "market_not_found", "market not found")
+        return market
+
+    def live_markets(self, now_ms: int) -> list[Market]:
+        """Return all markets of the live data set."""
+        return [m for m in self.exchange.state.markets.values() if not self.is_archived(m, now_ms)]
 
     def budget(self, account_id: str) -> Budget:
         """Return the account's token buckets; all its keys share them."""

@@ -41,6 +41,9 @@ def _close(node: Any) -> None:
         if "$ref" in node and node.get("nullable"):
             # What stands beside a $ref does not count in OpenAPI 3.0, but it is plainly meant.
             node["anyOf"] = [{"$ref": node.pop("$ref")}, {"nullable": True, "enum": [None]}]
+        if "allOf" in node and node.get("nullable"):
+            # Likewise: its parts do not allow null, the whole is plainly meant to.
+            node["anyOf"] = [{"allOf": node.pop("allOf")}, {"nullable": True, "enum": [None]}]
         for child in node.values():
             _close(child)
     elif isinstance(node, list):

@@ -91,3 +91,56 @@ def test_a_candle_holds_the_trades_of_its_own_minute(client: Client, clock: Manu
     assert prices(second, "yes_bid") == ["0.5000", "0.5000", "0.4000", "0.4000"]
     [hour] = candles(client, 60)
     assert (hour["volume_fp"], prices(hour, "price")) == ("105.00", ["0.5200", "0.5200", "0.4000", "0.4000"])
+
+
+@needs_spec
+def test_what_is_done_moves_to_history_after_two_weeks(client: Client, clock: ManualClock) -> None:
+    """From each live list to its historical one, never in both; what rests or is open stays."""
+    sim = client.sim
+    sim.add_market(B, exchange_index=2, close_in_s=40 * DAY_S)  # same event, stays open
+    sim.add_market("KXOLD-26DEC31-X", exchange_index=2, close_in_s=40 * DAY_S)
+    sim.set_book("KXOLD-26DEC31-X", yes=[("0.50", "100")], no=[("0.48", "70")])
+    old = "KXOLD-26DEC31-X"
+    client.order(ticker=old, side="bid", price="0.5200", count="2.00")
+    for ticker in (A, old):
+        sim.determine(ticker, "yes")
+        sim.settle(ticker)
+    rests = {"ticker": B, "side": "bid", "price": "0.1000", "time_in_force": "good_till_canceled"}
+    waiting = client.order(**rests).json()["order_id"]
+
+    def shown(path: str, name: str, ticker: str = old) -> int:
+        body = client.get(path)
+        check_answer("GET", f"/trade-api/v2{path.partition('?')[0]}", 200, body)
+        return sum(row["ticker"] == ticker for row in body[name])
+
+    pairs = [
+        ("/markets", "/historical/markets", "markets"),
+        ("/markets/trades", "/historical/trades", "trades"),
+        ("/portfolio/orders", "/historical/orders", "orders"),
+        ("/portfolio/fills", "/historical/fills", "fills"),
+        ("/portfolio/positions?settlement_status=settled", "/historical/positions", "market_positions"),
+    ]
+    cutoff = client.get("/historical/cutoff")["market_settled_ts"]
+    for expected in (1, 0):
+        for live, historical, name in pairs:
+            assert (shown(live, name), shown(historical, name)) == (expected, 1 - expected), live
+        assert shown("/portfolio/settlements", "settlements") == expected
+        clock.advance(14 * DAY_S + 1)
+    assert client.get("/historical/cutoff")["market_settled_ts"] > cutoff
+    window = f"?start_ts={NOON_S}&end_ts={NOON_S + 60}&period_interval=1"
+    for path in (
+        f"/markets/{old}",
+        f"/markets/{old}/orderbook",
+        f"/series/KXOLD/markets/{old}/candlesticks{window}",
+    ):
+        assert client.call("GET", path).json()["error"]["code"] == "market_not_found"
+    assert client.get(f"/historical/markets/{old}")["market"]["result"] == "yes"
+    path = f"/historical/markets/{old}/candlesticks"
+    [candle] = client.get(path + window)["candlesticks"]
+    check_answer("GET", f"/trade-api/v2{path}", 200, {"ticker": old, "candlesticks": [candle]})
+    assert (candle["volume"], candle["price"]["close"]) == ("2.00", "0.5200")
+    # A settled with it, but B of the same event is still open: the positions move together.
+    assert shown("/portfolio/positions?settlement_status=settled", "market_positions", A) == 1
+    assert client.get(f"/portfolio/orders/{waiting}")["order"]["status"] == "resting"
+    assert client.call("GET", f"/historical/markets/{B}").status_code == 404
+    assert client.call("GET", f"/historical/markets?event_ticker=X&tickers={B}").status_code == 400

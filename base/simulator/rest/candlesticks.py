@@ -19,8 +19,26 @@ NO_TRADES = dict.fromkeys(
 
 def get_candlesticks(venue: Venue, call: Call) -> Answer:
     """GET /series/{series_ticker}/markets/{ticker}/candlesticks."""
-    market = venue.exchange.state.market(call.params["ticker"])
+    market = venue.live_market(call.params["ticker"], call.now_ms)
     return ok({"ticker": market.ticker, "candlesticks": _candles(venue, call, market.ticker)})
+
+
+def get_archived(venue: Venue, call: Call) -> Answer:
+    """GET /historical/markets/{ticker}/candlesticks: the same, under older names."""
+    market = venue.archived_market(call.params["ticker"], call.now_ms)
+    listed = [_older_names(candle) for candle in _candles(venue, call, market.ticker)]
+    return ok({"ticker": market.ticker, "candlesticks": listed})
+
+
+def _older_names(candle: Json) -> Json:
+    """Return a MarketCandlestickHistorical: no ``_dollars``, no ``_fp``, no ``min`` and ``max``."""
+    older: Json = {}
+    for name, value in candle.items():
+        if isinstance(value, dict):
+            value = {k.removesuffix("_dollars"): v for k, v in value.items()}
+            value = {k: v for k, v in value.items() if k not in ("min", "max")}
+        older[name.removesuffix("_fp")] = value
+    return older
 
 
 def get_batch(venue: Venue, call: Call) -> Answer:
@@ -28,14 +46,15 @@ def get_batch(venue: Venue, call: Call) -> Answer:
     tickers = call.texts("market_tickers")
     if not 1 <= len(tickers) <= MAX_TICKERS:
         raise BadQuery(f"invalid value for market_tickers: must have 1 to {MAX_TICKERS} items")
-    known = [t for t in tickers if t in venue.exchange.state.markets]
+    live = {m.ticker for m in venue.live_markets(call.now_ms)}
+    known = [t for t in tickers if t in live]
     found = [{"market_ticker": t, "candlesticks": _candles(venue, call, t, share=len(known))} for t in known]
     return ok({"markets": found})
 
 
 def get_of_event(venue: Venue, call: Call) -> Answer:
     """GET /series/{series_ticker}/events/{ticker}/candlesticks: one list per market."""
-    markets = [m for m in venue.exchange.state.markets.values() if m.spec.event == call.params["ticker"]]
+    markets = [m for m in venue.live_markets(call.now_ms) if m.spec.event == call.params["ticker"]]
     if not markets:
         raise not_found("event not found")
     return ok(

@@ -41,7 +41,9 @@ def list_events(venue: Venue, call: Call) -> Answer:
 
     found = [group for name, group in _families(venue, by_series=False).items() if is_shown(name, group)]
     shown, cursor = page(call, found, lambda group: group[0].number, highest_limit=MAX_EVENTS)
-    return ok({"events": [event_json(venue, group, nested=nested) for group in shown], "cursor": cursor})
+    return ok(
+        {"events": [event_json(venue, call, group, nested=nested) for group in shown], "cursor": cursor}
+    )
 
 
 def get_event(venue: Venue, call: Call) -> Answer:
@@ -50,8 +52,9 @@ def get_event(venue: Venue, call: Call) -> Answer:
     if markets is None:
         raise not_found("event not found")
     nested = bool(call.flag("with_nested_markets"))
-    listed = [] if nested else [market_json(m) for m in markets]
-    return ok({"event": event_json(venue, markets, nested=nested), "markets": listed})
+    live = [m for m in markets if not venue.is_archived(m, call.now_ms)]
+    listed = [] if nested else [market_json(m) for m in live]
+    return ok({"event": event_json(venue, call, markets, nested=nested), "markets": listed})
 
 
 def get_event_metadata(venue: Venue, call: Call) -> Answer:

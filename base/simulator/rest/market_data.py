@@ -25,7 +25,7 @@ MAX_DEPTH = 100
 def list_markets(venue: Venue, call: Call) -> Answer:
     """GET /markets."""
     tests = _market_filters(call)
-    found = [m for m in venue.exchange.state.markets.values() if all(test(m) for test in tests)]
+    found = [m for m in venue.live_markets(call.now_ms) if all(test(m) for test in tests)]
     shown, cursor = page(call, found, lambda m: m.number, lowest_limit=0)
     return ok({"markets": [market_json(m) for m in shown], "cursor": cursor})
 
@@ -57,7 +57,7 @@ def _market_filters(call: Call) -> list[Callable[[Market], bool]]:
 
 def get_market(venue: Venue, call: Call) -> Answer:
     """GET /markets/{ticker}."""
-    return ok({"market": market_json(venue.exchange.state.market(call.params["ticker"]))})
+    return ok({"market": market_json(venue.live_market(call.params["ticker"], call.now_ms))})
 
 
 def _book(venue: Venue, market: Market, depth: int) -> Json:
@@ -73,7 +73,7 @@ def _book(venue: Venue, market: Market, depth: int) -> Json:
 def get_book(venue: Venue, call: Call) -> Answer:
     """GET /markets/{ticker}/orderbook."""
     depth = call.integer("depth", 0, MAX_DEPTH) or 0
-    market = venue.exchange.state.market(call.params["ticker"])
+    market = venue.live_market(call.params["ticker"], call.now_ms)
     return ok({"orderbook_fp": _book(venue, market, depth)})
 
 
@@ -82,14 +82,20 @@ def get_books(venue: Venue, call: Call) -> Answer:
     tickers = call.query.get("tickers", [])
     if not 1 <= len(tickers) <= MAX_BOOKS:
         raise BadQuery(f"invalid value for tickers: must have between 1 and {MAX_BOOKS} items")
-    markets = [m for t in tickers if (m := venue.exchange.state.markets.get(t))]
+    live = {m.ticker: m for m in venue.live_markets(call.now_ms)}
+    markets = [live[t] for t in tickers if t in live]
     books = [{"ticker": m.ticker, "orderbook_fp": _book(venue, m, 0)} for m in markets]
     return ok({"orderbooks": books})
 
 
 def list_trades(venue: Venue, call: Call) -> Answer:
     """GET /markets/trades."""
-    ticker = call.text("ticker")
+    return trades_page(venue, call, are_old=False)
+
+
+def trades_page(venue: Venue, call: Call, *, are_old: bool) -> Answer:
+    """Return a page of trades from before or after the historical cutoff."""
+    ticker, cutoff_ms = call.text("ticker"), venue.cutoff_ms(call.now_ms)
     low, high = call.integer("min_ts"), call.integer("max_ts")
     block = call.flag("is_block_trade")
     found = [
@@ -98,13 +104,14 @@ def list_trades(venue: Venue, call: Call) -> Answer:
         if (low is None or trade.now_ms >= low * 1000)
         and (high is None or trade.now_ms <= high * 1000)
         and block in (None, trade.is_block)
+        and (trade.now_ms < cutoff_ms) is are_old
     ]
     shown, cursor = page(call, found, lambda t: t.number, lowest_limit=0)
     return ok({"trades": [trade_json(t) for t in shown], "cursor": cursor})
 
 
-def event_json(venue: Venue, markets: list[Market], *, nested: bool) -> Json:
-    """Return EventData of the markets that share one event."""
+def event_json(venue: Venue, call: Call, markets: list[Market], *, nested: bool) -> Json:
+    """Return EventData of the markets that share one event; archived markets are not nested."""
     spec = markets[0].spec
     override = venue.exchange.state.fee_overrides.get(spec.event)
     body: Json = {
@@ -122,5 +129,5 @@ def event_json(venue: Venue, markets: list[Market], *, nested: bool) -> Json:
         "exchange_index": spec.exchange_index,
     }
     if nested:
-        body["markets"] = [market_json(m) for m in markets]
+        body["markets"] = [market_json(m) for m in markets if not venue.is_archived(m, call.now_ms)]
     return body

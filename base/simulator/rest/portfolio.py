@@ -60,39 +60,64 @@ def _place_filters(
 
 def list_orders(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/orders. No filter by client_order_id exists."""
+    return _orders(venue, call, are_old=False)
+
+
+def list_old_orders(venue: Venue, call: Call) -> Answer:
+    """GET /historical/orders: ended before the cutoff."""
+    return _orders(venue, call, are_old=True)
+
+
+def _orders(venue: Venue, call: Call, *, are_old: bool) -> Answer:
     tests: list[Test[Order]] = _place_filters(
         venue, call, lambda o: o.request.ticker, lambda o: o.subaccount, lambda o: o.created_ms
     )
     if status := call.choice("status", ORDER_STATUSES):
         tests.append(lambda o: o.status == status)
+    tests.append(lambda o: _is_old(venue, call, o) is are_old)
     found = [o for o in _view(venue, call).orders.values() if all(test(o) for test in tests)]
     shown, cursor = page(call, found, lambda o: o.number)
     return ok({"orders": [order_json(o) for o in shown], "cursor": cursor})
 
 
+def _is_old(venue: Venue, call: Call, order: Order) -> bool:
+    return order.status != "resting" and order.updated_ms < venue.cutoff_ms(call.now_ms)
+
+
 def get_order(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/orders/{order_id}."""
     order = _view(venue, call).orders.get(call.params["order_id"])
-    if order is None or call.locked not in (None, order.subaccount):
+    if order is None or _is_old(venue, call, order) or call.locked not in (None, order.subaccount):
         raise not_found("order not found")
     return ok({"order": order_json(order)})
 
 
 def list_fills(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/fills."""
+    return _fills(venue, call, are_old=False)
+
+
+def list_old_fills(venue: Venue, call: Call) -> Answer:
+    """GET /historical/fills."""
+    return _fills(venue, call, are_old=True)
+
+
+def _fills(venue: Venue, call: Call, *, are_old: bool) -> Answer:
+    cutoff_ms = venue.cutoff_ms(call.now_ms)
     tests: list[Test[Filled]] = _place_filters(
         venue, call, lambda f: f.ticker, lambda f: f.subaccount, lambda f: f.now_ms
     )
     if order_id := call.text("order_id"):
         tests.append(lambda f: f.order_id == order_id)
+    tests.append(lambda f: (f.now_ms < cutoff_ms) is are_old)
     found = [f for f in _view(venue, call).fills if all(test(f) for test in tests)]
     shown, cursor = page(call, found, lambda f: f.number)
     return ok({"fills": [fill_json(f) for f in shown], "cursor": cursor})
 
 
 def list_settlements(venue: Venue, call: Call) -> Answer:
-    """GET /portfolio/settlements."""
-    view = _view(venue, call)
+    """GET /portfolio/settlements: those of the live data set; no list has the older ones."""
+    view, cutoff_ms = _view(venue, call), venue.cutoff_ms(call.now_ms)
     tests = _place_filters(
         venue,
         call,
@@ -100,16 +125,31 @@ def list_settlements(venue: Venue, call: Call) -> Answer:
         lambda s: s.holding.subaccount,  # type: ignore[attr-defined]
         lambda s: s.now_ms,  # type: ignore[attr-defined]
     )
-    found = [s for s in view.settlements if all(test(s) for test in tests)]
+    found = [s for s in view.settlements if s.now_ms >= cutoff_ms and all(test(s) for test in tests)]
     shown, cursor = page(call, found, lambda s: s.number)
     return ok({"settlements": [settlement_json(s) for s in shown], "cursor": cursor})
 
 
 def list_positions(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/positions. Settled rows are left out unless asked for."""
+    wanted = call.choice("settlement_status", ("all", "unsettled", "settled")) or "unsettled"
+    return _positions(venue, call, wanted, are_old=False)
+
+
+def list_old_positions(venue: Venue, call: Call) -> Answer:
+    """GET /historical/positions: settled ones, once their whole event is past the cutoff."""
+    return _positions(venue, call, "settled", are_old=True)
+
+
+def _positions(venue: Venue, call: Call, wanted: str, *, are_old: bool) -> Answer:
     view, markets = _view(venue, call), venue.exchange.state.markets
-    is_shown = _position_filter(venue, call, view)
-    found = [h for key, h in view.holdings.items() if is_shown(key, h)]
+    is_shown = _position_filter(venue, call, view, wanted)
+    live_events = {m.spec.event for m in venue.live_markets(call.now_ms)}
+    found = [
+        h
+        for key, h in view.holdings.items()
+        if is_shown(key, h) and (markets[h.ticker].spec.event not in live_events) is are_old
+    ]
     shown, cursor = page(call, found, lambda h: markets[h.ticker].number)
     return ok(
         {
@@ -121,9 +161,8 @@ def list_positions(venue: Venue, call: Call) -> Answer:
 
 
 def _position_filter(
-    venue: Venue, call: Call, view: MemberView
+    venue: Venue, call: Call, view: MemberView, wanted: str
 ) -> Callable[[tuple[int, str], Holding], bool]:
-    wanted = call.choice("settlement_status", ("all", "unsettled", "settled")) or "unsettled"
     counts = set(call.texts("count_filter"))
     subaccount = call.subaccount() or 0
     markets = venue.exchange.state.markets
