@@ -144,3 +144,32 @@ def test_what_is_done_moves_to_history_after_two_weeks(client: Client, clock: Ma
     assert client.get(f"/portfolio/orders/{waiting}")["order"]["status"] == "resting"
     assert client.call("GET", f"/historical/markets/{B}").status_code == 404
     assert client.call("GET", f"/historical/markets?event_ticker=X&tickers={B}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        pytest.param("status=open&min_created_ts=1", 200, id="created, open"),
+        pytest.param("status=closed&min_created_ts=1", 400, id="created, closed"),
+        pytest.param("status=closed&max_close_ts=1", 200, id="close, closed"),
+        pytest.param("status=open&max_close_ts=1", 400, id="close, open"),
+        pytest.param("status=settled&min_settled_ts=1", 200, id="settled"),
+        pytest.param("min_created_ts=1&min_close_ts=1", 400, id="two times"),
+        pytest.param("min_updated_ts=1&max_updated_ts=2&mve_filter=exclude", 200, id="updated"),
+        pytest.param("min_updated_ts=1&series_ticker=KXSIM", 400, id="updated, series"),
+        pytest.param("min_updated_ts=1&series_ticker=KXSIM&mve_filter=exclude", 200, id="no combos"),
+        pytest.param(f"min_updated_ts=1&tickers={A}", 400, id="updated, tickers"),
+        pytest.param("mve_filter=some", 400, id="unknown filter"),
+    ],
+)
+def test_filters_of_markets_that_exclude_each_other(client: Client, query: str, status: int) -> None:
+    """As the document's table has it."""
+    assert client.call("GET", f"/markets?{query}").status_code == status
+
+
+def test_combos_are_apart(client: Client) -> None:
+    """Among markets by a filter, among events never."""
+    client.sim.add_market("KXMVESIM-26DEC31-A")
+    for choice, tickers in (("only", {"KXMVESIM-26DEC31-A"}), ("exclude", {A})):
+        assert {m["ticker"] for m in client.get(f"/markets?mve_filter={choice}")["markets"]} == tickers
+    assert [e["event_ticker"] for e in client.get("/events")["events"]] == ["KXSIM-26DEC31"]

@@ -12,6 +12,11 @@ from base.simulator.engine.money import ZERO
 from base.simulator.engine.orders import Side
 
 
+def is_combo(ticker: str) -> bool:
+    """Say whether a ticker is a combo's: those have a lifecycle channel and lists of their own."""
+    return ticker.startswith("KXMVE")
+
+
 class Status(StrEnum):
     """The vocabulary of answers; filters use another one."""
 

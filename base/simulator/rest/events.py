@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base.simulator.clock import rfc3339
-from base.simulator.engine.market import Market
+from base.simulator.engine.market import Market, is_combo
 from base.simulator.engine.money import ZERO, contracts
 from base.simulator.engine.refusal import not_found
 from base.simulator.rest.call import Answer, Call, ok
@@ -25,7 +25,7 @@ def _families(venue: Venue, *, by_series: bool) -> dict[str, list[Market]]:
 
 
 def list_events(venue: Venue, call: Call) -> Answer:
-    """GET /events."""
+    """GET /events: all but combos."""
     nested = bool(call.flag("with_nested_markets"))
     status = call.choice("status", EVENT_STATUSES)
     series, names = call.text("series_ticker"), set(call.texts("tickers"))
@@ -33,14 +33,16 @@ def list_events(venue: Venue, call: Call) -> Answer:
 
     def is_shown(name: str, markets: list[Market]) -> bool:
         return (
-            (not names or name in names)
+            not is_combo(name)
+            and (not names or name in names)
             and series in (None, markets[0].spec.series)
             and (status is None or any(m.status in STATUS_FILTER[status] for m in markets))
             and (min_close is None or any(m.close_ms >= min_close * 1000 for m in markets))
         )
 
     found = [group for name, group in _families(venue, by_series=False).items() if is_shown(name, group)]
-    shown, cursor = page(call, found, lambda group: group[0].number, highest_limit=MAX_EVENTS)
+    limits = {"highest_limit": MAX_EVENTS, "default_limit": MAX_EVENTS}
+    shown, cursor = page(call, found, lambda group: group[0].number, **limits)
     return ok(
         {"events": [event_json(venue, call, group, nested=nested) for group in shown], "cursor": cursor}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from base.simulator.clock import rfc3339
-from base.simulator.engine.market import Market, Status
+from base.simulator.engine.market import Market, Status, is_combo
 from base.simulator.rest.call import Answer, BadQuery, Call, ok
 from base.simulator.rest.paging import page
 from base.simulator.rest.shapes import Json, book_json, market_json, trade_json
@@ -17,6 +17,13 @@ STATUS_FILTER: dict[str, tuple[Status, ...]] = {
     "paused": (Status.INACTIVE,),
     "closed": (Status.CLOSED, Status.DETERMINED, Status.DISPUTED, Status.AMENDED),
     "settled": (Status.FINALIZED,),
+}
+# By name: the time, and the status filters it goes with. See: openapi.yaml 3.34.0, GetMarkets.
+TIMES: dict[str, tuple[Callable[[Market], int], tuple[str, ...]]] = {
+    "created": (lambda m: m.created_ms, ("unopened", "open")),
+    "close": (lambda m: m.close_ms, ("closed",)),
+    "settled": (lambda m: m.settled_ms or 0, ("settled",)),
+    "updated": (lambda m: m.updated_ms, ()),
 }
 MAX_BOOKS = 100
 MAX_DEPTH = 100
@@ -40,13 +47,25 @@ def _market_filters(call: Call) -> list[Callable[[Market], bool]]:
         tests.append(lambda m: m.spec.series == series)
     if status := call.choice("status", tuple(STATUS_FILTER)):
         tests.append(lambda m: m.status in STATUS_FILTER[status])
-    times: dict[str, Callable[[Market], int]] = {
-        "created": lambda m: m.created_ms,
-        "close": lambda m: m.close_ms,
-        "settled": lambda m: m.settled_ms or 0,
-        "updated": lambda m: m.updated_ms,
-    }
-    for name, when in times.items():
+    if combos := call.choice("mve_filter", ("only", "exclude")):
+        tests.append(lambda m: is_combo(m.ticker) is (combos == "only"))
+    return tests + _time_filters(call, status)
+
+
+def _time_filters(call: Call, status: str | None) -> list[Callable[[Market], bool]]:
+    """Return the tests of the one family of time filters that a call may use. Raises: BadQuery."""
+    tests: list[Callable[[Market], bool]] = []
+    used = [n for n in TIMES if call.text(f"min_{n}_ts") or call.text(f"max_{n}_ts")]
+    if len(used) > 1:
+        raise BadQuery("timestamp filters are mutually exclusive")
+    for name in used:
+        when, statuses = TIMES[name]
+        if status not in (None, *statuses):
+            raise BadQuery(f"min_{name}_ts and max_{name}_ts do not go with status {status}")
+        without_combos = call.text("mve_filter") == "exclude"
+        others = [n for n in ("tickers", "event_ticker", "status") if call.text(n)]
+        if name == "updated" and (others or (call.text("series_ticker") and not without_combos)):
+            raise BadQuery("min_updated_ts and max_updated_ts go with mve_filter=exclude alone")
         low, high = call.integer(f"min_{name}_ts"), call.integer(f"max_{name}_ts")
         if low is not None:
             tests.append(lambda m, when=when, low=low: when(m) >= low * 1000)  # type: ignore[misc]

@@ -25,10 +25,11 @@ def page(
     *,
     lowest_limit: int = 1,
     highest_limit: int = MAX_LIMIT,
+    default_limit: int = DEFAULT_LIMIT,
 ) -> tuple[list[T], str]:
     """Return (items of this page, cursor of the next or ``""``). Raises: BadQuery."""
     asked = call.integer("limit", lowest_limit, highest_limit)
-    limit = asked or DEFAULT_LIMIT
+    limit = asked or default_limit
     before = _read_cursor(call.text("cursor"))
     ordered = sorted(items, key=number, reverse=True)
     rest = [item for item in ordered if before is None or number(item) < before]

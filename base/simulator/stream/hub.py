@@ -18,6 +18,7 @@ from base.simulator.engine.events import (
     TopChanged,
     Traded,
 )
+from base.simulator.engine.market import is_combo
 from base.simulator.stream import frames, lifecycle_frames
 from base.simulator.stream.session import Session
 from base.simulator.stream.subscription import Subscription
@@ -99,7 +100,7 @@ class Hub:
 
 def _lifecycle(ticker: str) -> str:
     """Return the lifecycle channel."""
-    return "multivariate_market_lifecycle" if lifecycle_frames.is_combo(ticker) else "market_lifecycle_v2"
+    return "multivariate_market_lifecycle" if is_combo(ticker) else "market_lifecycle_v2"
 
 
 def _private(

@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from base.simulator.engine.events import EventFeesChanged, EventListed, MarketChanged
 from base.simulator.engine.grid import Grid
-from base.simulator.engine.market import Market
+from base.simulator.engine.market import Market, is_combo
 from base.simulator.engine.money import dollars
 from base.simulator.rest.shapes import Json, ranges_json
 from base.simulator.stream.frames import encode
-
-
-def is_combo(ticker: str) -> bool:
-    """Say whether the ticker is a combo's: those have a lifecycle channel of their own."""
-    return ticker.startswith("KXMVE")
 
 
 def lifecycle_msg(market: Market, event: MarketChanged) -> bytes:
