@@ -13,6 +13,7 @@ from base.simulator.engine.market import MarketSpec
 from base.simulator.engine.money import ONE, ZERO
 from base.simulator.engine.orders import Side
 from base.simulator.fault_controls import FaultControls
+from base.simulator.indices import Tick
 from base.simulator.life_controls import LifeControls
 from base.simulator.request_log import RecordedRequest
 from base.simulator.running import Running
@@ -110,6 +111,13 @@ class Controls(FaultControls, LifeControls):
                 exchange.set_level(ticker, Side.BID, Decimal(price), Decimal(100 + step % 2), now_ms)
 
         self._call(flood)
+
+    def tick_index(self, value: Amount, *, index_id: str = "BRTI", source_ms: int | None = None) -> None:
+        """Publish a reference value in dollars; without ``source_ms`` it is of now."""
+        now_ms = self._now()
+        when_ms = now_ms if source_ms is None else source_ms
+        tick = Tick(index_id=index_id, value=Decimal(value), source_ms=when_ms, received_ms=now_ms)
+        self._call(lambda: self.running.venue.indices.tick(tick))
 
     def set_grid(self, ticker: str, grid: str, bands: Iterable[tuple[str, str, str]] = ()) -> None:
         """Change a market's grid: a known label, or any label with (start, end, step) bands."""

@@ -14,6 +14,7 @@ from base.simulator.engine.market import Market
 from base.simulator.engine.refusal import Refused
 from base.simulator.faults import Faults
 from base.simulator.history import History
+from base.simulator.indices import Indices
 from base.simulator.keys import ApiKey
 from base.simulator.rate_limits import Budget, Tier
 from base.simulator.read_model import ReadModel
@@ -36,6 +37,7 @@ class Venue:
         self.exchange = Exchange(semantics, salt)
         self.reads = ReadModel(semantics.read_lag_s, semantics.position_lag_s)
         self.history = History()
+        self.indices = Indices()
         self.faults = Faults()
         self.requests = RequestLog()
         self.keys: dict[str, ApiKey] = {}

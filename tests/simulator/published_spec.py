@@ -132,14 +132,26 @@ FRAME_SCHEMAS = {
     "event_fee_update": "eventFeeUpdatePayload",
     "order_group_updates": "orderGroupUpdatesPayload",
 }
+REFERENCE_VALUE_SCHEMAS = {
+    "cfbenchmarks_value": "cfbenchmarksValuePayload",
+    "cfbenchmarks_value_indexlist": "cfbenchmarksIndexListPayload",
+    "cfbenchmarks_value_5hz": "cfbenchmarksValue5HzPayload",
+    "cfbenchmarks_value_5hz_indexlist": "cfbenchmarks5HzIndexListPayload",
+    "pyth_value_underlying_list": "pythUnderlyingListPayload",
+}
+OK_SCHEMAS = {
+    "index_ids": "subscribedIndicesResponsePayload",
+    "underlying_tickers": "subscribedUnderlyingsResponsePayload",
+}
 
 
 def check_frame(frame: dict[str, Any]) -> None:
     """Raise unless a frame has the shape that the document gives."""
-    name = FRAME_SCHEMAS.get(frame["type"])
+    name = (FRAME_SCHEMAS | REFERENCE_VALUE_SCHEMAS).get(frame["type"])
     if frame["type"] == "ok":
         is_list = isinstance(frame.get("msg"), list)
         name = "listSubscriptionsResponsePayload" if is_list else "okResponsePayload"
+        name = next((OK_SCHEMAS[m] for m in frame.get("msg", ()) if not is_list and m in OK_SCHEMAS), name)
     if frame["type"] == "market_lifecycle_v2" and frame["msg"]["event_type"] == "metadata_updated":
         name = "marketMetadataUpdatedPayload"
     assert name is not None, f"unknown type {frame['type']}"

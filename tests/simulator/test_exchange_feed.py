@@ -143,6 +143,11 @@ def test_unsubscribe_names_each_sid_and_numbers_start_anew(sim: SimulatorServer,
         ),
         pytest.param({"id": 9, "cmd": "update_subscription", "params": {"action": "x"}}, 12, id="no sid"),
         pytest.param(
+            {"id": 9, "cmd": "update_subscription", "params": {"sid": 1, "sids": [1], "action": "x"}},
+            12,
+            id="sid and sids",
+        ),
+        pytest.param(
             {"id": 9, "cmd": "update_subscription", "params": {"sid": 1, "action": "x"}}, 13, id="action"
         ),
         pytest.param(
@@ -179,10 +184,9 @@ def test_unsubscribe_names_each_sid_and_numbers_start_anew(sim: SimulatorServer,
             id="22",
         ),
         pytest.param(
-            {"id": 9, "cmd": "subscribe", "params": {"channels": ["cfbenchmarks_value"]}}, 24, id="no index"
-        ),
-        pytest.param(
-            {"id": 9, "cmd": "subscribe", "params": {"channels": ["pyth_value"]}}, 28, id="no underlying"
+            {"id": 9, "cmd": "subscribe", "params": {"channels": ["communications"], "user_filter": "me"}},
+            11,
+            id="unknown user filter",
         ),
     ],
 )

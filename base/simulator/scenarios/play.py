@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from base.simulator.engine.market import Status
 from base.simulator.engine.orders import Side
+from base.simulator.scenarios.index_path import IndexPath
 from base.simulator.scenarios.makers import SIZE, Ladder
 from base.simulator.scenarios.stage import Stage
 
@@ -46,9 +47,11 @@ class Play:
     notice: str = ""
     _ladders: list[Ladder] = field(default_factory=list)
     _beat: int = 0
+    _index: IndexPath | None = None
 
     def open(self, stage: Stage) -> None:
         """List the markets, fill the books, give cash and positions."""
+        self._index = IndexPath(stage.seed)
         for shard, amount in self.cash.items():
             stage.give_cash(amount, shard=shard)
         for role in self.roles:
@@ -64,6 +67,8 @@ class Play:
 
     def play(self, stage: Stage, until_s: float) -> None:
         """Perform every beat and cue up to ``until_s``."""
+        if self._index is not None:
+            self._index.play(stage)
         while (self._beat + 1) * BEAT_S <= until_s:
             self._beat += 1
             now_s = self._beat * BEAT_S

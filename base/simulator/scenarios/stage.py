@@ -22,7 +22,7 @@ class Stage:
 
     def __init__(self, venue: Venue, seed: int, speed: float = 1.0) -> None:
         self.venue = venue
-        self.speed = speed
+        self.speed, self.seed = speed, seed
         self.random = random.Random(seed)
         self.opened_ms = venue.now_ms()
         for account_id in (MAKER, CROWD):

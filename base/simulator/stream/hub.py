@@ -19,7 +19,8 @@ from base.simulator.engine.events import (
     Traded,
 )
 from base.simulator.engine.market import is_combo
-from base.simulator.stream import frames, lifecycle_frames
+from base.simulator.indices import FIVE_HZ, Averages, Tick
+from base.simulator.stream import frames, index_frames, lifecycle_frames
 from base.simulator.stream.session import Session
 from base.simulator.stream.subscription import Subscription
 from base.simulator.venue import Venue
@@ -32,6 +33,7 @@ class Hub:
         self._venue = venue
         self.sessions: list[Session] = []
         venue.listeners.append(self.publish)
+        venue.indices.listeners.append(self.publish_index)
 
     def publish(self, event: Event) -> None:
         """Send an event to the sessions that subscribed to it."""
@@ -62,6 +64,16 @@ class Hub:
                 self._to_all("market_lifecycle_v2", "event_fee_update", None, msg)
             case Filled() | OrderChanged() | HoldingChanged() | GroupChanged():
                 self._publish_private(event)
+
+    def publish_index(self, tick: Tick, averages: Averages | None) -> None:
+        """Send a reference value to the sessions that selected its index."""
+        messages = {}
+        if averages is not None:
+            messages["cfbenchmarks_value"] = index_frames.second_msg(tick, averages)
+        if tick.index_id in FIVE_HZ:
+            messages["cfbenchmarks_value_5hz"] = index_frames.five_hz_msg(tick)
+        for channel, msg in messages.items():
+            self._to_all(channel, channel, tick.index_id, msg)
 
     def _market_id(self, ticker: str) -> str:
         return self._venue.exchange.state.markets[ticker].market_id

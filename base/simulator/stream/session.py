@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from base.simulator.engine.events import TopChanged
 from base.simulator.keys import ApiKey
-from base.simulator.stream import frames
+from base.simulator.stream import first_data, frames
 from base.simulator.stream.commands import COMMANDS, TEXTS, Command, CommandError, CommandRate, Params, decode
+from base.simulator.stream.selection import NAMING, Selection
 from base.simulator.stream.subscription import CHANNELS, FILTERED, Subscription
 from base.simulator.venue import Venue
 
 Send = Callable[[bytes], None]
-NO_MARKET_ID = "00000000-0000-4000-8000-000000000000"
+USER_FILTERS = ("", "self")
 
 
 class Session:
@@ -65,7 +65,9 @@ class Session:
         has_seq = subscription.is_sequenced or self.venue.semantics.seq_on_unsequenced
         seq = subscription.next_seq() if has_seq else None
         msg: dict[str, list[str]] = {}
-        if not subscription.skip_ticker_ack and subscription.tickers is not None:
+        if subscription.selection is not None:
+            msg = subscription.selection.shown()
+        elif not subscription.skip_ticker_ack and subscription.tickers is not None:
             msg["market_tickers"] = sorted(subscription.tickers)
             if subscription.shows_ids:
                 msg["market_ids"] = self._ids_of(subscription.tickers)
@@ -148,6 +150,9 @@ class Session:
             if params.use_yes_price is None
             else params.use_yes_price
         )
+        if channel in NAMING:
+            subscription.selection = Selection(NAMING[channel])
+            subscription.selection.add(NAMING[channel].named(params))
         subscription.skip_ticker_ack = bool(params.skip_ticker_ack)
         subscription.shows_ids = bool(params.ids())
         if wanted is not None:
@@ -156,13 +161,15 @@ class Session:
         self.by_channel[channel] = subscription
         msg = frames.encode({"channel": channel, "sid": subscription.sid})
         self._reply("subscribed", msg, command.id)
-        self._first_data(subscription, wanted, params.send_initial_snapshot)
+        first_data.send(self, subscription, wanted, params.send_initial_snapshot)
 
     def _merge(
         self, command: Command, params: Params, existing: Subscription, wanted: list[str] | None
     ) -> None:
         if params.skip_ticker_ack is not None:
             existing.skip_ticker_ack = params.skip_ticker_ack
+        if existing.selection is not None:
+            existing.selection.add(existing.selection.naming.named(params))
         fresh: list[str] | None = []
         if wanted is None or existing.tickers is None:
             existing.tickers = None
@@ -172,7 +179,7 @@ class Session:
             fresh = [t for t in wanted if repeats or t not in existing.tickers]
             existing.tickers |= set(wanted)
         self._acknowledge(existing, command.id)
-        self._first_data(existing, fresh, params.send_initial_snapshot)
+        first_data.send(self, existing, fresh, params.send_initial_snapshot)
 
     def _filter(self, params: Params, channel: str) -> list[str] | None:
         """Return the tickers asked for, None for all markets. Raises: CommandError."""
@@ -180,10 +187,8 @@ class Session:
             raise CommandError(8)
         if not self.key.may("read"):
             raise CommandError(9)
-        if channel.startswith("cfbenchmarks") and not params.index_ids:
-            raise CommandError(24)
-        if channel == "pyth_value" and not params.underlying_tickers:
-            raise CommandError(28)
+        if params.user_filter not in USER_FILTERS:
+            raise CommandError(11)
         tickers, ids = params.tickers(), params.ids()
         if channel == "orderbook_delta" and (ids or not tickers):
             raise CommandError(14)
@@ -198,34 +203,6 @@ class Session:
         if len(held | set(wanted)) > self.venue.semantics.markets_per_subscription:
             raise CommandError(26, existing.sid if existing else None)
 
-    def _first_data(self, subscription: Subscription, tickers: list[str] | None, send_tickers: bool) -> None:
-        markets = self.venue.exchange.state.markets
-        if subscription.channel == "orderbook_delta":
-            for ticker in tickers or ():
-                self._push_snapshot(subscription, ticker, None)
-        elif subscription.channel == "ticker" and send_tickers:
-            for ticker in list(markets) if tickers is None else tickers:
-                if ticker in markets:
-                    self._push_ticker(subscription, ticker)
-
-    def _push_snapshot(self, subscription: Subscription, ticker: str, command_id: int | None) -> None:
-        semantics = self.venue.semantics
-        market = self.venue.exchange.state.markets.get(ticker)
-        if market is not None:
-            msg = frames.snapshot_msg(market, yes_price=subscription.use_yes_price)
-        elif semantics.unknown_ticker_snapshot:
-            msg = frames.unknown_snapshot_msg(ticker, NO_MARKET_ID)
-        else:
-            return
-        counts = command_id is None or semantics.get_snapshot_consumes_seq
-        self.push(subscription, "orderbook_snapshot", msg, command_id=command_id, counts=counts)
-
-    def _push_ticker(self, subscription: Subscription, ticker: str) -> None:
-        market = self.venue.exchange.state.markets[ticker]
-        event = TopChanged(ticker=ticker, top=market.top(), now_ms=market.updated_ms)
-        blank = self.venue.semantics.empty_side_price == "blank"
-        self.push(subscription, "ticker", frames.ticker_msg(market.market_id, event, blank_empty=blank))
-
     def _unsubscribe(self, command: Command, params: Params) -> None:
         if not params.sids:
             raise CommandError(4)
@@ -239,7 +216,7 @@ class Session:
             self._reply("unsubscribed", None, command.id, sid=sid, seq=subscription.next_seq())
 
     def _update(self, command: Command, params: Params) -> None:
-        sids = [params.sid] if params.sid is not None else params.sids or []
+        sids = [*([params.sid] if params.sid is not None else []), *(params.sids or [])]
         if len(sids) != 1:
             raise CommandError(12)
         subscription = self._by_sid(sids[0])
@@ -249,8 +226,27 @@ class Session:
             self._get_snapshot(command, params, subscription)
         elif params.action in ("add_markets", "delete_markets") and subscription.channel in FILTERED:
             self._change_markets(command, params, subscription)
+        elif subscription.selection is not None:
+            self._select(command, params, subscription, subscription.selection)
         else:
             raise CommandError(13, subscription.sid)
+
+    def _select(
+        self, command: Command, params: Params, subscription: Subscription, selection: Selection
+    ) -> None:
+        naming = selection.naming
+        if params.action == naming.show:
+            msg = frames.encode({naming.member: self.venue.indices.streamed_on(subscription.channel)})
+            kind = subscription.channel + naming.shown_as
+            self.push(subscription, kind, msg, command_id=command.id)
+            return
+        if params.action not in (naming.add, naming.remove):
+            raise CommandError(13, subscription.sid)
+        named = naming.named(params)
+        if not named:
+            raise CommandError(naming.missing, subscription.sid)
+        (selection.add if params.action == naming.add else selection.remove)(named)
+        self._acknowledge(subscription, command.id)
 
     def _get_snapshot(self, command: Command, params: Params, subscription: Subscription) -> None:
         if params.market_ticker or params.market_id or params.market_ids:
@@ -258,7 +254,7 @@ class Session:
         if not params.market_tickers:
             raise CommandError(14, subscription.sid)
         for ticker in params.market_tickers:
-            self._push_snapshot(subscription, ticker, command.id or 0)
+            first_data.push_snapshot(self, subscription, ticker, command.id or 0)
         if self.venue.semantics.ok_after_get_snapshot:
             self._acknowledge(subscription, command.id)
 
@@ -273,7 +269,7 @@ class Session:
             fresh = [t for t in dict.fromkeys(tickers) if held is None or t not in held]
             subscription.tickers = None if held is None else held | set(tickers)
             self._acknowledge(subscription, command.id)
-            self._first_data(subscription, fresh, params.send_initial_snapshot)
+            first_data.send(self, subscription, fresh, params.send_initial_snapshot)
             return
         if subscription.tickers is not None:
             subscription.tickers -= set(tickers)

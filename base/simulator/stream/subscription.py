@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from base.simulator.stream.selection import Selection
+
 SEQUENCED = frozenset(
     {
         "orderbook_delta",
@@ -24,7 +26,10 @@ CHANNELS = SEQUENCED | FILTERED | PRIVATE
 
 @dataclass(slots=True)
 class Subscription:
-    """``tickers`` None is every market. ``seq`` counts all sequenced frames of this sid."""
+    """``tickers`` None is every market. ``seq`` counts all sequenced frames of this sid.
+
+    Channels of reference values have a ``selection`` instead.
+    """
 
     sid: int
     channel: str
@@ -33,6 +38,7 @@ class Subscription:
     use_yes_price: bool = False
     skip_ticker_ack: bool = False
     shows_ids: bool = False
+    selection: Selection | None = None
 
     @property
     def is_sequenced(self) -> bool:
@@ -40,7 +46,9 @@ class Subscription:
         return self.channel in SEQUENCED
 
     def wants(self, ticker: str) -> bool:
-        """Say whether the filter lets the market through."""
+        """Say whether the filter lets the market or the index through."""
+        if self.selection is not None:
+            return self.selection.wants(ticker)
         return self.tickers is None or ticker in self.tickers
 
     def next_seq(self) -> int:
