@@ -43,6 +43,7 @@ class Semantics:
     attestation_code: str = "location_attestation_required"
 
     # Cash
+    netted_close: Literal["needs_cash", "allowed"] = "needs_cash"  # closing a leg of a netted set
     shard_transfer_s: float = 0.0  # between shards: "processed asynchronously" [spec]
 
     # Reads

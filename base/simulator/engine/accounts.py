@@ -99,7 +99,6 @@ class Account:
             total += (order.remaining - closing) * order.unit_cost
         return total
 
-    def available(self, subaccount: int, exchange_index: int, *, without: str = "") -> Decimal:
-        """Return the dollars free for new orders on one shard."""
-        cash = self.cash.get((subaccount, exchange_index), ZERO)
-        return cash - self.reserved(subaccount, exchange_index, without=without)
+    def available(self, subaccount: int, exchange_index: int) -> Decimal:
+        """Return the dollars of one shard that no resting order keeps."""
+        return self.cash.get((subaccount, exchange_index), ZERO) - self.reserved(subaccount, exchange_index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from base.simulator.engine import groups
+from base.simulator.engine import groups, netting
 from base.simulator.engine.accounts import Account
 from base.simulator.engine.fees import model_fee
 from base.simulator.engine.market import Market, Status
@@ -112,11 +112,22 @@ def check_cash(
     unit = request.price if request.side.sign > 0 else 1 - request.price
     fee_type, multiplier = state.fee_terms(market, now_ms)
     fee = model_fee(opening, request.price, is_taker=True, fee_type=fee_type, multiplier=multiplier)
-    cash = account.cash.get((subaccount, shard), ZERO)
-    needed = opening * unit + fee
-    free = account.available(subaccount, shard, without=without)
-    if cash < 0 or (opening and free < needed):
+    needed = opening * unit + fee + _called_back(state, account, request, closing, shard, payout=1 - unit)
+    own = account.cash.get((subaccount, shard), ZERO) + netting.returned(state, account, subaccount, shard)
+    free = own - account.reserved(subaccount, shard, without=without)
+    if own < 0 or (needed and free < needed):
         raise Refused(400, "insufficient_balance", "insufficient balance")
+
+
+def _called_back(
+    state: State, account: Account, request: OrderRequest, closing: Decimal, shard: int, payout: Decimal
+) -> Decimal:
+    """Return the cash that closing one leg of a netted set needs beyond what its limit brings."""
+    is_netted = state.markets[request.ticker].spec.mutually_exclusive
+    if not closing or request.side.sign < 0 or not is_netted or state.semantics.netted_close == "allowed":
+        return ZERO
+    lost = netting.lost_by_closing(state, account, request.subaccount, request.ticker, closing, shard)
+    return max(lost - closing * payout, ZERO)
 
 
 def check_group(state: State, account: Account, market: Market, request: OrderRequest) -> None:

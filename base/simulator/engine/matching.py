@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from base.simulator.engine import groups, resting
+from base.simulator.engine import groups, netting, resting
 from base.simulator.engine.events import Filled, Traded
 from base.simulator.engine.fees import charge, model_fee
 from base.simulator.engine.market import Market
@@ -77,7 +77,8 @@ def _can_pay(state: State, market: Market, maker: Order, count: Decimal) -> bool
         return True
     holding = account.holding(maker.subaccount, market.ticker, market.exchange_index)
     opening = count - min(count, holding.reducible_by(maker.side))
-    cash = account.cash.get((maker.subaccount, market.exchange_index), ZERO)
+    place = (maker.subaccount, market.exchange_index)
+    cash = account.cash.get(place, ZERO) + netting.returned(state, account, *place)
     return opening == 0 or cash >= opening * maker.unit_cost + count * Decimal("0.02")
 
 

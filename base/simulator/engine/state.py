@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from base.simulator.engine import netting
 from base.simulator.engine.accounts import Account
 from base.simulator.engine.events import (
     BookChanged,
@@ -116,6 +117,11 @@ class State:
             self.accounts[account_id] = Account(account_id=account_id)
         return self.accounts[account_id]
 
+    def free(self, account: Account, subaccount: int, exchange_index: int) -> Decimal:
+        """Return the dollars for new orders on one shard, collateral that came back included."""
+        back = netting.returned(self, account, subaccount, exchange_index)
+        return account.available(subaccount, exchange_index) + back
+
     def report_level(self, market: Market, order: Order, delta: Decimal, now_ms: int) -> None:
         """Report that ``order`` changed its level by ``delta`` contracts."""
         self.outbox.append(
@@ -163,7 +169,7 @@ class State:
                     account_id=account.account_id,
                     subaccount=subaccount,
                     exchange_index=exchange_index,
-                    available=account.available(subaccount, exchange_index),
+                    available=self.free(account, subaccount, exchange_index),
                     now_ms=now_ms,
                 )
             )

@@ -72,7 +72,7 @@ def transfer(
     """Take the cash at once and bring it after the exchange's delay. Raises: Refused."""
     account = state.account(account_id)
     _check(state, account_id, source, destination, amount, client_transfer_id)
-    if account.available(source.subaccount, source.exchange_index) < amount:
+    if state.free(account, source.subaccount, source.exchange_index) < amount:
         raise Refused(400, "insufficient_balance", "insufficient balance")
     number = state.number()
     between_shards = source.exchange_index != destination.exchange_index

@@ -189,7 +189,7 @@ def list_balances(venue: Venue, call: Call) -> Answer:
 
 
 def get_netting(venue: Venue, call: Call) -> Answer:
-    """GET /portfolio/subaccounts/netting. The setting is kept and shown; it changes nothing here."""
+    """GET /portfolio/subaccounts/netting."""
     account = venue.exchange.state.account(call.account_id)
     listed = [
         {"subaccount_number": own, "enabled": account.netting.get(own, True), "exchange_index": 0}
@@ -205,7 +205,11 @@ def set_netting(venue: Venue, call: Call) -> Answer:
     call.check_subaccount(body.subaccount_number)
     if not transfers.exists(venue.exchange.state, call.account_id, body.subaccount_number):
         raise Refused(400, "invalid_parameters", "invalid parameters", "subaccount")
-    venue.exchange.state.account(call.account_id).netting[body.subaccount_number] = body.enabled
+    state = venue.exchange.state
+    account = state.account(call.account_id)
+    account.netting[body.subaccount_number] = body.enabled
+    for shard in state.shards:
+        state.report_cash(account, body.subaccount_number, shard, call.now_ms)
     return Answer(200)
 
 
