@@ -83,9 +83,13 @@ class LifeControls:
 
         self._call(close)
 
-    def determine(self, ticker: str, result: str) -> None:
-        """Announce the result: yes or no; after a dispute the amended one."""
-        self._call(lambda: lifecycle.determine(self._state, self._market(ticker), result, self._now()))
+    def determine(self, ticker: str, result: str, value: str | None = None) -> None:
+        """Announce the result: yes, no, or scalar with the dollars that one YES pays.
+
+        After a dispute it is the amended one.
+        """
+        pays = None if value is None else Decimal(value)
+        self._call(lambda: lifecycle.determine(self._state, self._market(ticker), result, self._now(), pays))
 
     def dispute(self, ticker: str) -> None:
         """Dispute a result; ``determine`` once more amends it."""

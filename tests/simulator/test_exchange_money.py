@@ -50,8 +50,12 @@ def test_the_taker_pays_the_quadratic_fee(count: str, price: str, fee: str) -> N
 
 
 def test_makers_pay_only_where_the_series_says_so() -> None:
-    """A quarter of the taker's fee."""
-    for fee_type, fee in (("quadratic", "0"), ("quadratic_with_maker_fees", "0.42")):
+    """A quarter of the taker's fee, or half of it for combos; the multiplier counts for both."""
+    for fee_type, fee in (
+        ("quadratic", "0"),
+        ("quadratic_with_maker_fees", "0.42"),
+        ("quadratic_with_combo_maker_fees", "0.84"),
+    ):
         world = World(fee_type=fee_type)
         maker = world.order(OTHER, "bid", "0.40", "100")
         world.ioc(ME, "ask", "0.40", "100")

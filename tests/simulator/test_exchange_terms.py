@@ -130,6 +130,24 @@ def test_a_result_may_be_disputed_and_amended(sim: SimulatorServer, client: Clie
     assert sim.cash(exchange_index=2) == cash + 25
 
 
+@pytest.mark.parametrize(("held", "revenue"), [("10", 370), ("-10", 630)])
+def test_a_scalar_result_pays_each_side_its_part(
+    sim: SimulatorServer, client: Client, feed: Feed, held: str, revenue: int
+) -> None:
+    """One YES pays the value, one NO the rest of the dollar."""
+    feed.subscribe("market_lifecycle_v2")
+    sim.set_position(A, held, "0.40")
+    cash = sim.cash(exchange_index=2)
+    sim.determine(A, "scalar", "0.37")
+    told = feed.until(lambda f: f["msg"].get("event_type") == "determined")["msg"]
+    assert (told["result"], told["settlement_value"]) == ("scalar", "0.3700")
+    sim.settle(A)
+    [paid] = client.get("/portfolio/settlements")["settlements"]
+    assert (paid["market_result"], paid["value"], paid["revenue"]) == ("scalar", 37, revenue)
+    assert sim.cash(exchange_index=2) == cash + D(revenue) / 100
+    assert client.get(f"/markets/{A}")["market"]["settlement_value_dollars"] == "0.3700"
+
+
 def test_a_determined_market_is_settled_by_its_timer() -> None:
     """Unless it is disputed; the settlement shows cost, revenue and fees."""
     clock = ManualClock(SystemClock().now_ms())

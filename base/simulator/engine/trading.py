@@ -98,13 +98,15 @@ def _execute(state: State, market: Market, order: Order, now_ms: int) -> None:
 def _finish(state: State, market: Market, order: Order, reason: str | None, now_ms: int) -> None:
     """Decide what the incoming order is now, after all it could trade."""
     is_gtc = order.request.time_in_force is TimeInForce.GTC
-    if order.filled and not order.remaining:
+    is_capped = order.initial > order.filled + order.remaining  # by reduce_only, at placement
+    if order.filled and not order.remaining and not is_capped:
         order.status, reason = "executed", "Trade"
     elif is_gtc and reason is None:
         reason = "Trade" if order.filled else None
         resting.rest(state, market, order, now_ms)
     else:
         order.status, order.remaining = "canceled", ZERO
+        reason = reason or ("ReduceOnlyCancel" if is_capped else None)
     if order.status != "resting":
         resting.forget(state, order)
     state.report_order(order, reason, now_ms)
