@@ -78,7 +78,8 @@ class LifeControls:
         """Let close_time be now, silently; the empty ticker and snapshot follow as always."""
 
         def close() -> None:
-            self._market(ticker).close_ms = self._now()
+            market = self._market(ticker)
+            market.close_ms, market.is_held_open = self._now(), False
             self.running.venue.exchange.advance(self._now())
 
         self._call(close)

@@ -71,7 +71,8 @@ def advance(state: State, now_ms: int) -> None:
     for market in state.markets.values():
         if market.status is Status.INITIALIZED and market.spec.open_ms <= now_ms:
             market.status = Status.ACTIVE
-        if market.status in (Status.ACTIVE, Status.INACTIVE) and market.close_ms <= now_ms:
+        is_due = market.close_ms <= now_ms and not market.is_held_open
+        if market.status in (Status.ACTIVE, Status.INACTIVE) and is_due:
             market.status = Status.CLOSED
         clear_ms = market.close_ms + round(state.semantics.close_clear_s * 1000)
         if market.status is Status.CLOSED and not market.is_cleared and clear_ms <= now_ms:
@@ -124,6 +125,15 @@ def move_close(state: State, market: Market, close_ms: int, now_ms: int) -> None
     """Move the close, earlier or later."""
     market.close_ms = close_ms
     _report(state, market, "close_date_updated", now_ms, close_ms=close_ms)
+
+
+def delay_close(state: State, market: Market, by_ms: int, now_ms: int) -> None:
+    """Move the close a little; it is told when another second is shown."""
+    later_ms = market.close_ms + by_ms
+    if later_ms // 1000 != market.close_ms // 1000:
+        move_close(state, market, later_ms, now_ms)
+    else:
+        market.close_ms = later_ms
 
 
 def rename(state: State, market: Market, yes_sub_title: str, now_ms: int) -> None:

@@ -102,6 +102,7 @@ class Market:
     settled_ms: int | None = None
     settlement_floor: Decimal | None = None  # the least that one YES will pay; orders lie above it
     is_cleared: bool = False
+    is_held_open: bool = False  # a play still has something to do before the close
     shown: Top | None = None  # the last ticker sent
 
     @property

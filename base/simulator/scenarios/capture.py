@@ -72,7 +72,8 @@ class Capture:
                 exchange_index=SHARD,
                 grid=self._synopsis.grid_of(ticker),
             )
-            stage.exchange.add_market(spec, stage.now_ms())
+            # However fast it plays, no recorded frame comes after the close.
+            stage.exchange.add_market(spec, stage.now_ms()).is_held_open = close_s is not None
             self._books[ticker] = {Side.BID: {}, Side.ASK: {}}
 
     def play(self, stage: Stage, until_s: float) -> None:
@@ -89,6 +90,7 @@ class Capture:
         state = stage.exchange.state
         market = state.market(ticker)
         after_close_s = until_s - self._synopsis.close_at_s.get(ticker, until_s)
+        market.is_held_open = market.is_held_open and after_close_s < 0
         if market.status is Status.ACTIVE and market.shown and market.shown.bid is not None:
             ask = market.shown.ask if market.shown.ask is not None else ONE
             self._favours_yes[ticker] = market.shown.bid + ask >= 1
