@@ -100,6 +100,10 @@ class Quote:
         return self if side is self.side else self.flipped()
 
 
+PRIMARY = 0
+"""The primary account, as the exchange numbers it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """Contracts held in one market. ``entry`` is the average price paid per contract, fees excluded."""
@@ -108,7 +112,7 @@ class Position:
     side: Side
     count: Decimal  # > 0
     entry: Decimal | None  # None: nobody can say
-    subaccount: int = 0  # the primary account, as the exchange numbers it
+    subaccount: int = PRIMARY
 
     @property
     def key(self) -> Key:

@@ -27,7 +27,14 @@ from base.app.positions import Positions
 from base.app.starting import recover
 from base.app.status_report import status_report
 from base.app.stopping import STOP_S, Stops
-from base.app.strategy_view import CachedPrices, EntryGuards, MonitoredHoldings, WatchedMarkets, held_by
+from base.app.strategy_view import (
+    AccountMarkets,
+    CachedPrices,
+    EntryGuards,
+    MonitoredHoldings,
+    WatchedMarkets,
+    held_by,
+)
 from base.app.wiring import Parts
 from base.clock import Clock, SystemClock
 from base.risk.messages import Line, SettingsChanged
@@ -121,8 +128,8 @@ class TradingApp:
             self._stops.add("event log", lambda _: parts.events.close())
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
-            self.positions = Positions(parts.monitor)
             recover(parts, self.config, access, self._clock, self._stops, self.stopping)
+            self.positions = Positions(parts.monitor, parts.own_subaccount)
             if strategy is not None:
                 self._start_strategy(strategy, parts, folder)
             self._start_control(folder)
@@ -174,18 +181,20 @@ class TradingApp:
     def _context(self, parts: Parts, folder: AccountFolder, watching: WatchedMarkets) -> Context:
         monitor, client = parts.monitor, parts.clients.strategy
         guards = EntryGuards(lambda: folder.is_halted, monitor.is_latched)
+        markets = AccountMarkets(client, parts.own_subaccount)
         return Context(
             environment=self.config.exchange.environment,
             prices=CachedPrices(parts.cache, self._clock, self.stopping),
-            markets=client,
+            markets=markets,
             orders=GuardedGateway(
                 parts.entries,
-                client,
+                markets,
                 guards,
                 self.positions.opened,
                 self._clock,
                 self.config.strategy.as_limits(),
                 held_by(monitor.view),
+                parts.own_subaccount,
             ),
             watching=watching,
             holdings=MonitoredHoldings(monitor.view),

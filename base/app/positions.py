@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
-from base.model import Position
+from base.model import PRIMARY, Position
 from base.risk.ports import MonitorView, PositionView
 
 
@@ -22,21 +23,29 @@ class Guarding(Protocol):
 
 
 class Positions:
-    """Hooks are claims: the exchange's reports decide. Every call returns at once, from any thread."""
+    """Hooks are claims: the exchange's reports decide. Every call returns at once, from any thread.
 
-    def __init__(self, monitor: Guarding):
+    A claim that names no sub-account means the guarded one: the key's own, if it is locked to one.
+    """
+
+    def __init__(self, monitor: Guarding, subaccount: int = PRIMARY):
         self._monitor = monitor
+        self._subaccount = subaccount  # meant where a claim names none
+
+    def _meant(self, subaccount: int | None) -> int:
+        # A Position that says nothing says 0. Where another one is meant, 0 is not guarded.
+        return self._subaccount if subaccount is None or subaccount == PRIMARY else subaccount
 
     def opened(self, position: Position) -> None:
         """Say that ``position`` was opened: its market is subscribed and its stop armed at once.
 
         A claim that the exchange does not confirm within ten seconds is dropped again.
         """
-        self._monitor.opened(position)
+        self._monitor.opened(replace(position, subaccount=self._meant(position.subaccount)))
 
-    def closed(self, ticker: str, subaccount: int = 0) -> None:
+    def closed(self, ticker: str, subaccount: int | None = None) -> None:
         """Say that the holding is gone: unsubscribed and retired once the exchange agrees."""
-        self._monitor.closed(ticker, subaccount)
+        self._monitor.closed(ticker, self._meant(subaccount))
 
     def all(self) -> tuple[PositionView, ...]:
         """Every position as the monitor sees it now, at most half a second old."""

@@ -12,6 +12,7 @@ from base.app.stopping import Stops
 from base.app.wiring import Parts
 from base.clock import Clock
 from base.errors import ConfigError, MonitorError, RequestRefused
+from base.model import PRIMARY
 
 REACH_S = 30.0
 """How long the start waits for an exchange that does not answer. Seconds."""
@@ -20,7 +21,6 @@ CLOCK_S = 5.0
 PAUSE_S = 1.0
 TAKEN_S = 2.0
 KEY_WATCH_STOP_S = 0.5
-PRIMARY = 0
 POLL_S = 0.02
 _log = logging.getLogger(__name__)
 

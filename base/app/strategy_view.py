@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Protocol
 
@@ -56,6 +56,39 @@ class CachedPrices:
             if self._stopping.wait(POLL_S):
                 break
         return None
+
+
+class AccountReads(Protocol):
+    """The exchange's client, as far as a strategy may read through it."""
+
+    def markets(self, tickers: Collection[str]) -> Mapping[str, Market]:
+        """The markets that exist among ``tickers``."""
+
+    def open_markets(self, series: str) -> Collection[Market]:
+        """The open markets of a series."""
+
+    def balance(self, subaccount: int) -> Decimal:
+        """Cash in dollars."""
+
+
+class AccountMarkets:
+    """What the exchange lists, and the cash of the sub-account meant where none is named."""
+
+    def __init__(self, client: AccountReads, subaccount: int):
+        self._client = client
+        self._subaccount = subaccount
+
+    def markets(self, tickers: Collection[str]) -> Mapping[str, Market]:
+        """The markets that exist among ``tickers``."""
+        return self._client.markets(tickers)
+
+    def open_markets(self, series: str) -> Collection[Market]:
+        """The open markets of a series."""
+        return self._client.open_markets(series)
+
+    def balance(self, subaccount: int | None = None) -> Decimal:
+        """Cash in dollars."""
+        return self._client.balance(self._subaccount if subaccount is None else subaccount)
 
 
 class WatchedMarkets:

@@ -21,7 +21,7 @@ from base.kalshi.rate_budget import RateBudget
 from base.kalshi.rest_client import KalshiRest
 from base.kalshi.websocket_client import WebSocketManager
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
-from base.model import Quote, Refused
+from base.model import PRIMARY, Quote, Refused
 from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
 from base.risk.journal import Journal
@@ -150,6 +150,15 @@ class Parts:
             submit=self._inbox.submit,
         )
         return watch
+
+    @property
+    def own_subaccount(self) -> int:
+        """The one meant where none is named: the primary one if it is guarded, else the first that is.
+
+        Known once the start has asked what the key may do.
+        """
+        guarded = self.reconciler.subaccounts
+        return PRIMARY if PRIMARY in guarded else guarded[0]
 
     @property
     def exchange_time(self) -> ClockOffset:

@@ -58,12 +58,16 @@ class Markets(Protocol):
     def open_markets(self, series: str) -> Collection[Market]:
         """The open markets of a series."""
 
-    def balance(self, subaccount: int = 0) -> Decimal:
-        """Cash in dollars."""
+    def balance(self, subaccount: int | None = None) -> Decimal:
+        """Cash in dollars; ``None``: of the sub-account that is guarded. Waits if asked twice a second."""
 
 
 class Orders(Protocol):
-    """The guarded way to trade: halt, entry latch, per-order checks and rate budget hold every order."""
+    """The guarded way to trade: halt, entry latch, per-order checks and rate budget hold every order.
+
+    Where no ``subaccount`` is named it is the guarded one: the key's own, if it is locked to one, else
+    the primary account, or the first of ``exchange.subaccounts`` where that is not guarded.
+    """
 
     def buy(
         self,
@@ -73,7 +77,7 @@ class Orders(Protocol):
         price: Decimal,
         *,
         rests: bool = False,
-        subaccount: int = 0,
+        subaccount: int | None = None,
     ) -> Outcome:
         """Buy ``count`` of ``side`` at ``price`` dollars or better; ``rests``: what does not fill stays."""
 
@@ -85,11 +89,11 @@ class Orders(Protocol):
         price: Decimal,
         *,
         rests: bool = False,
-        subaccount: int = 0,
+        subaccount: int | None = None,
     ) -> Outcome:
         """Sell ``count`` of ``side`` at ``price`` dollars or better."""
 
-    def cancel(self, order_id: str, ticker: str, *, subaccount: int = 0) -> Outcome:
+    def cancel(self, order_id: str, ticker: str, *, subaccount: int | None = None) -> Outcome:
         """Cancel a resting order. Never held back."""
 
 

@@ -57,6 +57,7 @@ class GuardedGateway:
         clock: Clock,
         limits: EntryLimits = NO_LIMITS,
         held: Callable[[Key], Decimal] | None = None,
+        subaccount: int = 0,
     ):
         self._client = client
         self._markets = markets
@@ -64,6 +65,7 @@ class GuardedGateway:
         self._opened = opened
         self._clock = clock
         self._budget = EntryBudget(limits)
+        self._subaccount = subaccount  # meant where an order names none
         self._held = held or (lambda _: ZERO)  # contracts of the market that the monitor guards
         self._lock = threading.Lock()  # the gateway lock: a strategy may use threads of its own
         self._known: dict[str, tuple[float, Market]] = {}
@@ -76,10 +78,11 @@ class GuardedGateway:
         price: Decimal,
         *,
         rests: bool = False,
-        subaccount: int = 0,
+        subaccount: int | None = None,
     ) -> Outcome:
         """Buy at ``price`` dollars or better, from ``side``. ``Refused`` with status 0 was refused here."""
-        outcome = self._place(ticker, side, count, price, is_buy=True, rests=rests, subaccount=subaccount)
+        account = self._meant(subaccount)
+        outcome = self._place(ticker, side, count, price, is_buy=True, rests=rests, subaccount=account)
         if isinstance(outcome, Accepted) and outcome.filled > ZERO:
             self._opened(
                 Position(
@@ -87,7 +90,7 @@ class GuardedGateway:
                     side=side,
                     count=outcome.filled,
                     entry=outcome.average_price,
-                    subaccount=subaccount,
+                    subaccount=account,
                 )
             )
         return outcome
@@ -100,17 +103,21 @@ class GuardedGateway:
         price: Decimal,
         *,
         rests: bool = False,
-        subaccount: int = 0,
+        subaccount: int | None = None,
     ) -> Outcome:
         """Sell at ``price`` dollars or better, from ``side``. ``Refused`` with status 0 was refused here."""
-        return self._place(ticker, side, count, price, is_buy=False, rests=rests, subaccount=subaccount)
+        account = self._meant(subaccount)
+        return self._place(ticker, side, count, price, is_buy=False, rests=rests, subaccount=account)
 
-    def cancel(self, order_id: str, ticker: str, *, subaccount: int = 0) -> Outcome:
+    def cancel(self, order_id: str, ticker: str, *, subaccount: int | None = None) -> Outcome:
         """Cancel a resting order. Never held back: a cancel only ever lowers the risk."""
         market = self._market(ticker)
         if isinstance(market, str):
             return _refused(order_id, market)
-        return self._client.cancel(order_id, ticker, market.exchange_index, subaccount)
+        return self._client.cancel(order_id, ticker, market.exchange_index, self._meant(subaccount))
+
+    def _meant(self, subaccount: int | None) -> int:
+        return self._subaccount if subaccount is None else subaccount
 
     def _place(
         self,

@@ -42,6 +42,7 @@ class BuysOnce:
 
     # Of the newest one made, for the test that named the class:
     first_seen: tuple[str, ...] | None = None
+    cash: Decimal | None = None
     rounds = 0
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class BuysOnce:
         """Look."""
         if self.rounds == 0:
             type(self).first_seen = tuple(position.key.ticker for position in ctx.positions)
+            type(self).cash = ctx.markets.balance()
             ctx.watch("KXTEST-26DEC31-B")
 
     def compute(self, ctx: Context) -> None:

@@ -139,6 +139,39 @@ def test_strategy_begins_with_the_positions_and_what_it_buys_is_protected(
         assert sim.position(OTHER) == 10
 
 
+@pytest.mark.parametrize(
+    ("locked_to", "subaccounts", "own"),
+    [
+        pytest.param(3, [0], 3, id="a key that is locked to it"),
+        pytest.param(None, [3], 3, id="the only one that is guarded"),
+        pytest.param(None, [3, 0], 0, id="the primary one where it is guarded"),
+    ],
+)
+def test_a_subaccount_is_meant_where_none_is_named(
+    sim: SimulatorServer, tmp_path: Path, locked_to: int | None, subaccounts: list[int], own: int
+) -> None:
+    """Orders, cash and claims of a strategy: never an account that nobody guards or the key cannot reach."""
+    sim.deposit("100", exchange_index=2, subaccount=3)
+    pair = sim.add_key(subaccount=locked_to)
+    key = {
+        "key_id": pair.key_id,
+        "private_key_path": pair.private_key_path,
+        "subaccounts": subaccounts,
+    }
+    strategy = {"class": "tests.app.strategies:BuysOnce", "interval_s": 5}
+    with running_app(sim, tmp_path, exchange=key, strategy=strategy) as app:
+        eventually(lambda: state_in(app, OTHER) == "ARMED")
+        assert [order["subaccount"] for order in sim.orders_received] == [own]
+        assert (sim.position(OTHER, subaccount=own), BuysOnce.cash) == (10, 100 if own else 40_000)
+        app.positions.opened(Position(ticker=TICKER, side=Side.YES, count=D(5), entry=D("0.50")))
+        sim.set_position(TICKER, D(5), D("0.50"), subaccount=own)
+        eventually(lambda: state_in(app) == "ARMED")
+        assert {position.key.subaccount for position in app.positions.all()} == {own}
+        app.positions.closed(TICKER)
+        sim.set_position(TICKER, D(0), D("0.50"), subaccount=own)
+        eventually(lambda: state_in(app) is None, timeout_s=15)
+
+
 def test_halted_strategy_sends_nothing(sim: SimulatorServer, tmp_path: Path) -> None:
     """The switch that stood before the start holds the first order back."""
     folder = AccountFolder(tmp_path / "data" / f"custom-{account_hash(sim.key_id)}")

@@ -80,7 +80,7 @@ class World:
         """List."""
         return tuple(self.listed.values())
 
-    def balance(self, subaccount: int = 0) -> Decimal:
+    def balance(self, subaccount: int | None = None) -> Decimal:
         """Cash."""
         return D(100)
 
@@ -225,6 +225,20 @@ def test_lost_answer_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(world.buy(), Unanswered)
     assert len(calls) == 1
     assert world.opened == []
+
+
+def test_an_order_that_names_no_subaccount_goes_to_the_guarded_one() -> None:
+    """Buy, sell and cancel; what is named is left alone, the primary one too."""
+    world = World()
+    world.gateway = GuardedGateway(world, world, world, world.opened.append, world.clock, subaccount=3)
+    world.buy()
+    world.gateway.sell(TICKER, Side.YES, D(5), D("0.40"))
+    world.buy(subaccount=0)
+    world.gateway.cancel("o1", TICKER)
+    world.gateway.cancel("o1", TICKER, subaccount=0)
+    assert [order.subaccount for order in world.sent] == [3, 3, 0]
+    assert [position.subaccount for position in world.opened] == [3, 0]
+    assert [subaccount for *_, subaccount in world.cancelled] == [3, 0]
 
 
 def test_a_buy_over_its_limit_is_refused_here_and_a_sale_is_not() -> None:
