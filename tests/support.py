@@ -1,4 +1,4 @@
-"""What tests of several folders share: waiting without sleeping, and a clock that is told the time."""
+"""What tests of several folders share: waiting without sleeping, a clock that is told the time, a terminal."""
 
 from __future__ import annotations
 
@@ -40,3 +40,19 @@ class FakeClock:
         with self._lock:
             self._boot_s += seconds
             self._utc_ms += round(seconds * 1000)
+
+
+class PausedTerminal:
+    """In the place of ``sys.stderr``: whoever writes waits until it goes on."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.texts: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.goes_on.wait(30)
+        self.texts.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits here."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -26,6 +25,7 @@ from base.app.embedded import EmbeddedExchange
 from base.app.positions import Positions
 from base.app.starting import recover
 from base.app.status_report import status_report
+from base.app.stderr import CurrentStderr, drain
 from base.app.stopping import STOP_S, Stops
 from base.app.strategy_view import (
     AccountMarkets,
@@ -54,9 +54,9 @@ Died = Callable[[str, BaseException | None], None]
 
 def end_process(thread: str, error: BaseException | None) -> None:
     """End the process at once: a monitor without one of its critical threads guards nothing."""
-    print(
-        f"The thread {thread} died ({error!r}): this process ends, nothing is guarded now.", file=sys.stderr
-    )
+    said = f"The thread {thread} died ({error!r}): this process ends, nothing is guarded now.\n"
+    CurrentStderr().write(said)
+    drain()
     os._exit(1)
 
 
@@ -144,6 +144,7 @@ class TradingApp:
         late = self._stops.run(timeout_s)
         if late:
             _log.warning("did not end in time: %s", ", ".join(late))
+        drain()
         return late
 
     def _open_account(self) -> tuple[Access, AccountFolder]:

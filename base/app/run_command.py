@@ -18,7 +18,7 @@ from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile
 from base.app.loop import TradingApp
 from base.app.starting import Interrupted
-from base.app.stderr import CurrentStderr
+from base.app.stderr import CurrentStderr, drain
 from base.clock import SystemClock
 from base.units import price_text
 
@@ -93,6 +93,13 @@ def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
         ConfigError: Wrong settings, credentials or files.
         MonitorError: The exchange cannot be reached.
     """
+    try:
+        return _run(common, seconds, has_ui)
+    finally:
+        drain()
+
+
+def _run(common: Common, seconds: float | None, has_ui: bool) -> int:
     began_s = SystemClock().boot_s()
     config = load_config(common.config, common.overrides)
     _log_to_stderr(common.log_level)
@@ -108,7 +115,7 @@ def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
         with _ends_after(ending, seconds):
             app.start()
     except Interrupted as e:
-        print(f"{e}: nothing was guarded", file=sys.stderr)
+        _tell(f"{e}: nothing was guarded")
         return DONE if seconds is None else NOT_SO
     _guard(app, ending, None if seconds is None else began_s + seconds, has_ui)
     return _finish(app, ending, seconds)
@@ -151,9 +158,9 @@ def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
     app.stop()
     view = app.view()
     if ending.failure:
-        print(f"{ending.failure}: the program ends.", file=sys.stderr)
+        _tell(f"{ending.failure}: the program ends.")
     if unprotected:
-        print(f"{unprotected} positions are now UNPROTECTED", file=sys.stderr)
+        _tell(f"{unprotected} positions are now UNPROTECTED")
     if seconds is not None:
         summary = {
             "triggered": view.triggered,
@@ -171,8 +178,7 @@ def _end_anyway(status: int, after_s: float) -> None:
     """Whatever still hangs then, a thread or a read, ends with the process."""
 
     def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        drain()
         os._exit(status)
 
     timer = threading.Timer(after_s, leave)
@@ -200,15 +206,15 @@ def _log_to_stderr(level: LogLevel) -> None:
 def _say_what_to_know(config: Config) -> None:
     """What a person must know before relying on it."""
     if not config.is_live:
-        print(
+        _tell(
             "execution: paper. Orders fill on paper against the live book; none is sent. "
-            "To send them: execution: live",
-            file=sys.stderr,
+            "To send them: execution: live"
         )
     if config.exchange.environment == "production" and config.is_live:
-        print("PRODUCTION, LIVE: exits trade real money.", file=sys.stderr)
+        _tell("PRODUCTION, LIVE: exits trade real money.")
     if config.alerts.urls or config.alerts.heartbeat_url:
-        print(
-            "alerts: channels are not served by this version; alarms go to stderr and the log.",
-            file=sys.stderr,
-        )
+        _tell("alerts: channels are not served by this version; alarms go to stderr and the log.")
+
+
+def _tell(sentence: str) -> None:
+    CurrentStderr().write(sentence + "\n")

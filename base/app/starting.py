@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 
 from base.app.config import Config
 from base.app.credentials import Access, explain_refusal
+from base.app.stderr import CurrentStderr
 from base.app.stopping import Stops
 from base.app.wiring import Parts
 from base.clock import Clock
@@ -126,9 +126,8 @@ def _guard_own(parts: Parts, config: Config, own: int) -> None:
             "exchange.subaccounts", f"this API key is restricted to sub-account {own}: write [{own}]"
         )
     # [0] stands there where nobody chose.
-    print(
-        f"exchange.subaccounts: this API key is restricted to sub-account {own}: that one is guarded, not 0",
-        file=sys.stderr,
+    CurrentStderr().write(
+        f"exchange.subaccounts: this API key is restricted to sub-account {own}: that one is guarded, not 0\n"
     )
     parts.reconciler.subaccounts = (own,)
     parts.monitor.guard_subaccounts((own,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from base.model import Position, Side
 from tests.integration.rig import ORDERS, TICKER, Rig
-from tests.support import eventually
+from tests.support import PausedTerminal, eventually
 
 D = Decimal
+OTHER = "KXRIG-26DEC31-B"
 BOTH = pytest.mark.parametrize("side", ["yes", "no"])
 
 
@@ -45,6 +47,23 @@ def test_a_falling_market_is_left_at_the_stop(tmp_path: Path, side: str) -> None
         names = [event for event in rig.events if event not in ("ALARM", "UNPROTECTED", "PROTECTED")]
         assert names == ["ARMED", "TRIGGERED", "SENT", "FILLED", "CONFIRMING", "CLOSED"]
         eventually(lambda: TICKER not in rig.app._parts.feed.held())  # type: ignore[union-attr]
+
+
+def test_a_terminal_that_is_paused_holds_up_no_stop(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """(I11) An alarm is said where nobody reads; the stop of another market fires all the same."""
+    rig.sim.add_market(OTHER, exchange_index=2)
+    rig.sim.set_book(OTHER, yes=[("0.50", "100")], no=[("0.48", "100")])
+    rig.sim.set_position(OTHER, "5", "0.60")
+    paused = PausedTerminal()
+    monkeypatch.setattr(sys, "stderr", paused)
+    try:
+        rig.start(f'stops.rules=[{{market: {OTHER}, stop: "0.55"}}]')
+        eventually(lambda: any("unprotected_would_fire_now" in line for line in rig.log), 10)
+        rig.armed()
+        rig.slide("0.52", "0.38")
+        rig.closed()
+    finally:
+        paused.goes_on.set()
 
 
 def test_profit_is_booked_at_fill_prices(rig: Rig) -> None:

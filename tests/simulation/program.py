@@ -84,9 +84,9 @@ def plug_in() -> None:
         (base.app.wiring, "EventLog", MemoryLog),
         (base.app.wiring, "CurrentStderr", Silence),
         (base.app.key_watch, "CurrentStderr", Silence),
+        (base.app.starting, "CurrentStderr", Silence),
     ):
         setattr(module, name, substitute)
-    base.app.starting.print = lambda *_, **__: None  # type: ignore[attr-defined]
 
 
 class Program:
