@@ -15,9 +15,12 @@ from base.errors import WireError
 ZERO = Decimal(0)
 ONE = Decimal(1)
 COUNT_STEP = Decimal("0.01")
+MOST_CONTRACTS = Decimal(10) ** 12
 # A number as the exchange writes it. Decimal() alone would also take " 1", "1e-2", "NaN",
 # "1_000" and digits of other scripts. Six decimals and twelve digits bound what we compute with.
 _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+_NAME = re.compile(r"[!-+\--~]{1,200}")
+"""Printable, without space and comma, which separates names in a request. 200: openapi.yaml 3.34.0."""
 
 
 def parse_decimal(wire: object, field: str) -> Decimal:
@@ -54,6 +57,19 @@ def parse_count(wire: object, field: str) -> Decimal:
     if value < ZERO:
         raise WireError(field, wire)
     return value
+
+
+def typed_name(typed: object) -> str:
+    """Return the name of a market or series that somebody wrote in a program, if there could be such a one.
+
+    One name that is none spoils the whole request it stands in, and prices of other markets with it.
+
+    Raises:
+        ValueError: It is no text, empty, too long, or has characters that no name has.
+    """
+    if isinstance(typed, str) and _NAME.fullmatch(typed) is not None:
+        return typed
+    raise ValueError(f"{typed!a:.60} is no name of a market or series, such as KXBTC15M")
 
 
 def complement(price: Decimal | None) -> Decimal | None:

@@ -129,7 +129,9 @@ class TradingApp:
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
             recover(parts, self.config, access, self._clock, self._stops, self.stopping)
-            self.positions = Positions(parts.monitor, parts.own_subaccount)
+            self.positions = Positions(
+                parts.monitor, lambda: parts.reconciler.subaccounts, parts.own_subaccount
+            )
             if strategy is not None:
                 self._start_strategy(strategy, parts, folder)
             self._start_control(folder)

@@ -32,6 +32,7 @@ from base.kalshi.series_follower import SeriesFollower
 from base.kalshi.websocket_client import WebSocketManager
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
 from base.model import Market, Quote, Side, Source
+from base.units import typed_name
 
 log = logging.getLogger(__name__)
 
@@ -295,6 +296,6 @@ class LivePrices:
 
 
 def _named(tickers: Collection[str]) -> Collection[str]:
-    if not tickers or isinstance(tickers, str) or not all(tickers):
+    if not tickers or isinstance(tickers, str):
         raise ValueError("name the markets in a list: an empty list could mean all of them")
-    return tickers
+    return [typed_name(ticker) for ticker in tickers]

@@ -51,7 +51,7 @@ from base.model import (
     ShardStatus,
     Unanswered,
 )
-from base.units import parse_decimal
+from base.units import parse_decimal, typed_name
 
 ORDERS = "/portfolio/events/orders"
 PAGE = 1000
@@ -237,11 +237,11 @@ class KalshiRest(KeyReads):
 
     def open_markets(self, series: str) -> tuple[Market, ...]:
         """``GET /markets?series_ticker=&status=open``, every page."""
-        return tuple(self._markets({"series_ticker": series, "status": "open", "limit": PAGE}))
+        return self._series(series, "open")
 
     def unopened_markets(self, series: str) -> tuple[Market, ...]:
         """``GET /markets?series_ticker=&status=unopened``: listed, not open yet; every page."""
-        return tuple(self._markets({"series_ticker": series, "status": "unopened", "limit": PAGE}))
+        return self._series(series, "unopened")
 
     def read_books(self, tickers: Collection[str]) -> list[Quote]:
         """``GET /markets/orderbooks``, at most 100 markets a call, as quotes seen from YES.
@@ -255,6 +255,10 @@ class KalshiRest(KeyReads):
             seen = [row.quote(answer.started_s) for row in rows if row.ticker in batch]
             quotes += [found for found in seen if found is not None]
         return quotes
+
+    def _series(self, series: str, status: str) -> tuple[Market, ...]:
+        # An empty name would be no filter: every market there is, page by page.
+        return tuple(self._markets({"series_ticker": typed_name(series), "status": status, "limit": PAGE}))
 
     def _markets(self, query: Query) -> list[Market]:
         markets = []

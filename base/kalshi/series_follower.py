@@ -23,6 +23,7 @@ from base.kalshi.series import (
     to_follow,
 )
 from base.model import Market
+from base.units import typed_name
 
 log = logging.getLogger(__name__)
 
@@ -108,12 +109,10 @@ class SeriesFollower:
         """Subscribe the markets of ``series`` from now on, as they come and go. Twice is once.
 
         Raises:
-            ValueError: If ``series`` is empty: that would ask for every market there is.
+            ValueError: If ``series`` is no name. An empty one would ask for every market there is.
         """
-        if not series or not isinstance(series, str):
-            raise ValueError("name a series, such as KXBTC15M")
         with self._lock:
-            self._asked |= {series}
+            self._asked |= {typed_name(series)}
         self._worker.wake()
 
     def unfollow(self, series: str) -> None:

@@ -196,7 +196,7 @@ def test_retired_channel_names_its_successor(sim: SimulatorServer, channel: str,
         prices.subscribe("trade", [A])
 
 
-@pytest.mark.parametrize("nothing", [[], (), "", "KXT-26DEC31-A", [""]], ids=repr)
+@pytest.mark.parametrize("nothing", [[], (), "", "KXT-26DEC31-A"], ids=repr)
 def test_empty_lists_are_refused(sim: SimulatorServer, nothing: Any) -> None:
     """No market named could mean all of them; a bare text is a list of letters."""
     prices = client(sim)
@@ -207,11 +207,25 @@ def test_empty_lists_are_refused(sim: SimulatorServer, nothing: Any) -> None:
     ):
         with pytest.raises(ValueError, match="name the markets in a list"):
             ask(nothing)
-    with pytest.raises(ValueError, match="name the markets"):
-        prices.subscribe_market("")
-    with pytest.raises(ValueError, match="name a series"):
-        prices.subscribe_series("")
     assert prices.subscribed_markets == frozenset()
+
+
+@pytest.mark.parametrize("name", ["", 5, None, ["A"], b"A", "A B", "A,B", "\ud800", "X" * 201], ids=ascii)
+def test_what_is_no_name_is_refused(sim: SimulatorServer, name: Any) -> None:
+    """Where it is said: the threads that would have to work with it go on."""
+    with client(sim) as prices:
+        for ask in (
+            prices.subscribe_market,
+            prices.subscribe_series,
+            lambda name: prices.subscribe_to_ticker([A, name]),
+            lambda name: prices.unsubscribe_from_markets([name]),
+        ):
+            with pytest.raises(ValueError, match="no name of a market or series"):
+                ask(name)
+        prices.subscribe_market(A)
+        eventually(lambda: prices.get_price(A) == D("0.40"), 10)
+        assert prices.subscribed_markets == {A}
+        assert prices.get_stats()["dead"] == []
 
 
 def test_stats(sim: SimulatorServer) -> None:
