@@ -233,6 +233,11 @@ class EntryOrder:
     time_in_force: str  # good_till_canceled | immediate_or_cancel | fill_or_kill
     post_only: bool = False
 
+    @property
+    def only_reduces(self) -> bool:
+        """Whether it may sell no more than is held. The exchange takes that with immediate-or-cancel only."""
+        return not self.is_buy and self.time_in_force == "immediate_or_cancel"
+
 
 # --- what became of a request that may change something ------------------------------------
 

@@ -183,7 +183,9 @@ class TradingApp:
 
     def _context(self, parts: Parts, folder: AccountFolder, watching: WatchedMarkets) -> Context:
         monitor, client = parts.monitor, parts.clients.strategy
-        guards = EntryGuards(lambda: folder.is_halted, monitor.is_latched)
+        guards = EntryGuards(
+            lambda: folder.is_halted, monitor.is_latched, lambda: parts.reconciler.subaccounts
+        )
         markets = AccountMarkets(client, parts.own_subaccount)
         return Context(
             environment=self.config.exchange.environment,

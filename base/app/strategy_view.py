@@ -15,7 +15,7 @@ from base.kalshi.series_follower import Lister, SeriesFollower
 from base.model import Key, Market, Side
 from base.risk.ports import MonitorView, PositionView
 from base.strategy.contract import Seen
-from base.units import ZERO
+from base.units import ZERO, typed_name
 
 POLL_S = 0.05
 STRATEGY = "strategy"
@@ -39,14 +39,14 @@ class CachedPrices:
         self._clock = clock
         self._stopping = stopping
 
-    def quote(self, ticker: str, side: Side = Side.YES) -> Seen | None:
+    def quote(self, ticker: str, side: Side | str = Side.YES) -> Seen | None:
         """The newest price of ``ticker`` from ``side``, however old."""
-        quote, age_s = self._cache.quote(ticker, side), self._cache.age_s(ticker)
+        quote, age_s = self._cache.quote(ticker, Side(side)), self._cache.age_s(ticker)
         if quote is None or age_s is None:
             return None
         return Seen(quote=quote, age_s=age_s, freshness=self._cache.freshness(ticker))
 
-    def wait_for(self, ticker: str, side: Side = Side.YES, *, timeout_s: float) -> Seen | None:
+    def wait_for(self, ticker: str, side: Side | str = Side.YES, *, timeout_s: float) -> Seen | None:
         """The first proven price within ``timeout_s`` seconds; ``None``: none came, or the app ends."""
         deadline_s = self._clock.boot_s() + timeout_s
         while self._clock.boot_s() < deadline_s:
@@ -107,12 +107,12 @@ class WatchedMarkets:
         return self._follower.stop(timeout_s)
 
     def watch(self, ticker: str) -> None:
-        """Subscribe ``ticker``; asking twice changes nothing."""
-        self._list.add(STRATEGY, [ticker])
+        """Subscribe ``ticker``; asking twice changes nothing. Raises: ValueError, it is no ticker."""
+        self._list.add(STRATEGY, [typed_name(ticker)])
 
     def unwatch(self, ticker: str) -> None:
         """Let go of ``ticker``, even if a series brought it; a held market stays subscribed."""
-        self._list.leave_out(STRATEGY, [ticker])
+        self._list.leave_out(STRATEGY, [typed_name(ticker)])
 
     def follow_series(self, series: str) -> None:
         """Subscribe the markets of ``series`` as they come and go."""
@@ -139,23 +139,32 @@ class MonitoredHoldings:
 
 
 def held_by(view: Callable[[], MonitorView]) -> Callable[[Key], Decimal]:
-    """How many contracts of a market the monitor guards now, either side."""
+    """How many contracts of a market the monitor guards now, positive YES."""
 
     def held(key: Key) -> Decimal:
-        return sum((position.count for position in view().positions if position.key == key), ZERO)
+        here = [position for position in view().positions if position.key == key]
+        return sum((p.count if p.side is Side.YES else -p.count for p in here), ZERO)
 
     return held
 
 
 class EntryGuards:
-    """What holds an entry back: the halt switch, or an exit's latch."""
+    """What holds an order back: the halt switch, an exit's latch, or that nobody would guard it."""
 
-    def __init__(self, is_halted: Callable[[], bool], is_latched: Callable[[Key], bool]):
+    def __init__(
+        self,
+        is_halted: Callable[[], bool],
+        is_latched: Callable[[Key], bool],
+        subaccounts: Callable[[], Collection[int]],
+    ):
         self._is_halted = is_halted
         self._is_latched = is_latched
+        self._subaccounts = subaccounts  # those that are guarded
 
     def holds(self, key: Key) -> str | None:
-        """Why no entry may go out for ``key`` now; ``None``: it may."""
+        """Why no order may go out for ``key`` now; ``None``: it may."""
+        if key.subaccount not in self._subaccounts():
+            return "not_guarded"
         if self._is_halted():
             return "halted"
         return "latched" if self._is_latched(key) else None

@@ -34,7 +34,7 @@ def exit_body(order: ExitOrder) -> bytes:
 
 
 def entry_body(order: EntryOrder) -> bytes:
-    """Return the request body of a strategy's order."""
+    """Return the request body of a strategy's order. A sale at once is reduce-only: it turns nothing over."""
     buys_yes = order.is_buy == (order.side is Side.YES)
     return _body(
         order,
@@ -42,6 +42,7 @@ def entry_body(order: EntryOrder) -> bytes:
         time_in_force=order.time_in_force,
         self_trade_prevention_type="taker_at_cross",
         post_only=order.post_only,
+        reduce_only=order.only_reduces,
     )
 
 

@@ -106,7 +106,9 @@ class PaperExchange:
             wanted = [level for level in levels if level[0] >= limit]
             if order.time_in_force == "fill_or_kill" and sum(size for _, size in wanted) < order.count:
                 return _refused(order.client_order_id, "fill_or_kill_insufficient_resting_volume", "")
-            outcome, fills = self._trade(order, side, order.count, wanted)
+            held = self._book.held(Key(order.subaccount, order.ticker), order.side)
+            count = min(order.count, held) if order.only_reduces else order.count
+            outcome, fills = self._trade(order, side, count, wanted)
         return self._tell(outcome, fills)
 
     def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:

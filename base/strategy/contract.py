@@ -42,10 +42,10 @@ class Seen:
 class Prices(Protocol):
     """The shared price cache, read-only. No call goes to the exchange."""
 
-    def quote(self, ticker: str, side: Side = Side.YES) -> Seen | None:
+    def quote(self, ticker: str, side: Side | str = Side.YES) -> Seen | None:
         """The newest price of ``ticker`` from ``side``; ``None``: none yet. Look at its age."""
 
-    def wait_for(self, ticker: str, side: Side = Side.YES, *, timeout_s: float) -> Seen | None:
+    def wait_for(self, ticker: str, side: Side | str = Side.YES, *, timeout_s: float) -> Seen | None:
         """Wait for the first proven price; ``None``: none came within ``timeout_s`` seconds, or we end."""
 
 
@@ -72,7 +72,7 @@ class Orders(Protocol):
     def buy(
         self,
         ticker: str,
-        side: Side,
+        side: Side | str,
         count: Decimal,
         price: Decimal,
         *,
@@ -84,14 +84,14 @@ class Orders(Protocol):
     def sell(
         self,
         ticker: str,
-        side: Side,
+        side: Side | str,
         count: Decimal,
         price: Decimal,
         *,
         rests: bool = False,
         subaccount: int | None = None,
     ) -> Outcome:
-        """Sell ``count`` of ``side`` at ``price`` dollars or better."""
+        """Sell what is held of ``side``, at most ``count``, at ``price`` dollars or better."""
 
     def cancel(self, order_id: str, ticker: str, *, subaccount: int | None = None) -> Outcome:
         """Cancel a resting order. Never held back."""

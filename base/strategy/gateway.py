@@ -1,8 +1,9 @@
 """The guarded gateway: every order of a strategy passes here, and here alone.
 
 An order is refused locally, before a byte leaves, when entries are halted, when the market is latched
-by an exit, when nothing may be sent at all (paper), or when the order itself is wrong. A filled buy is
+by an exit, when nobody guards the sub-account, or when the order itself is wrong. A filled buy is
 told to the monitor at once, so that it is protected before the exchange's own reports arrive.
+A sale sells what is held and no more: it never opens the other side, which would be an entry.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from base.errors import MonitorError
 from base.model import Accepted, EntryOrder, Key, Market, Outcome, Position, Refused, Side
 from base.strategy.contract import Markets
 from base.strategy.entry_limits import EntryBudget, EntryLimits
-from base.units import COUNT_STEP, ZERO
+from base.units import COUNT_STEP, MOST_CONTRACTS, ONE, ZERO, typed_name
 
 MARKET_AGE_S = 30.0
 """A market read longer ago than this is read again before an order. Seconds."""
@@ -42,7 +43,7 @@ class Guards(Protocol):
     """What may hold an entry back."""
 
     def holds(self, key: Key) -> str | None:
-        """Why no entry may go out for ``key`` now: ``halted``, ``latched``, ``paper``; ``None``: it may."""
+        """Why no order may go out for ``key`` now: ``halted``, ``latched``, …; ``None``: it may."""
 
 
 class GuardedGateway:
@@ -66,14 +67,14 @@ class GuardedGateway:
         self._clock = clock
         self._budget = EntryBudget(limits)
         self._subaccount = subaccount  # meant where an order names none
-        self._held = held or (lambda _: ZERO)  # contracts of the market that the monitor guards
+        self._held = held or (lambda _: ZERO)  # what the monitor guards of the market, positive YES
         self._lock = threading.Lock()  # the gateway lock: a strategy may use threads of its own
         self._known: dict[str, tuple[float, Market]] = {}
 
     def buy(
         self,
         ticker: str,
-        side: Side,
+        side: Side | str,
         count: Decimal,
         price: Decimal,
         *,
@@ -82,12 +83,14 @@ class GuardedGateway:
     ) -> Outcome:
         """Buy at ``price`` dollars or better, from ``side``. ``Refused`` with status 0 was refused here."""
         account = self._meant(subaccount)
+        before = self._held(Key(account, ticker))
         outcome = self._place(ticker, side, count, price, is_buy=True, rests=rests, subaccount=account)
-        if isinstance(outcome, Accepted) and outcome.filled > ZERO:
+        # What only made the other side smaller opened nothing; the exchange's report says what is left.
+        if isinstance(outcome, Accepted) and outcome.filled > ZERO and _on(Side(side), before) >= ZERO:
             self._opened(
                 Position(
                     ticker=ticker,
-                    side=side,
+                    side=Side(side),
                     count=outcome.filled,
                     entry=outcome.average_price,
                     subaccount=account,
@@ -98,14 +101,14 @@ class GuardedGateway:
     def sell(
         self,
         ticker: str,
-        side: Side,
+        side: Side | str,
         count: Decimal,
         price: Decimal,
         *,
         rests: bool = False,
         subaccount: int | None = None,
     ) -> Outcome:
-        """Sell at ``price`` dollars or better, from ``side``. ``Refused`` with status 0 was refused here."""
+        """Sell what is held, at most ``count``, at ``price`` dollars or better, from ``side``."""
         account = self._meant(subaccount)
         return self._place(ticker, side, count, price, is_buy=False, rests=rests, subaccount=account)
 
@@ -122,7 +125,7 @@ class GuardedGateway:
     def _place(
         self,
         ticker: str,
-        side: Side,
+        side: Side | str,
         count: Decimal,
         price: Decimal,
         *,
@@ -131,6 +134,10 @@ class GuardedGateway:
         subaccount: int,
     ) -> Outcome:
         client_order_id = f"st-{uuid4().hex}"
+        try:
+            ticker, side = typed_name(ticker), Side(side)
+        except ValueError as e:
+            return _refused(client_order_id, f"not_readable: {e}")
         if why := self._guards.holds(Key(subaccount, ticker)):
             return _refused(client_order_id, why)
         market = self._market(ticker)
@@ -138,27 +145,29 @@ class GuardedGateway:
             return _refused(client_order_id, market)
         if why := what_is_wrong(market, side, count, price, self._clock.utc_ms()):
             return _refused(client_order_id, why)
-        if is_buy and (why := self._limit(Key(subaccount, ticker), count, price)):
-            return _refused(client_order_id, why)
-        return self._client.place_entry(
-            EntryOrder(
-                client_order_id=client_order_id,
-                ticker=ticker,
-                subaccount=subaccount,
-                exchange_index=market.exchange_index,
-                side=side,
-                is_buy=is_buy,
-                count=count,
-                price=price,
-                time_in_force=GOOD_TILL_CANCELED if rests else IMMEDIATE_OR_CANCEL,
-            )
+        order = EntryOrder(
+            client_order_id=client_order_id,
+            ticker=ticker,
+            subaccount=subaccount,
+            exchange_index=market.exchange_index,
+            side=side,
+            is_buy=is_buy,
+            count=count,
+            price=price,
+            time_in_force=GOOD_TILL_CANCELED if rests else IMMEDIATE_OR_CANCEL,
         )
+        if why := self._limit(order):
+            return _refused(client_order_id, why)
+        return self._client.place_entry(order)
 
-    def _limit(self, key: Key, count: Decimal, price: Decimal) -> str | None:
-        """Why the entry limits hold this order back; ``None``: they don't, and it is counted as sent."""
-        now_s = self._clock.boot_s()
+    def _limit(self, order: EntryOrder) -> str | None:
+        """Why the limits hold this order back; ``None``: they don't, and an entry is counted as sent."""
+        now_s, held = self._clock.boot_s(), self._held(Key(order.subaccount, order.ticker))
+        if not order.is_buy:
+            # The exchange itself sees to it that a sale at once only reduces; for one that rests we do.
+            return None if order.only_reduces or order.count <= _on(order.side, held) else "not_held"
         with self._lock:
-            why = self._budget.refuses(count, price, self._held(key), now_s)
+            why = self._budget.refuses(order.count, order.price, abs(held), now_s)
             if why is None:
                 self._budget.sent(now_s)
         return why
@@ -185,13 +194,18 @@ def what_is_wrong(market: Market, side: Side, count: Decimal, price: Decimal, no
     """Say why the exchange could not take such an order; ``None``: it could."""
     if not isinstance(count, Decimal) or not isinstance(price, Decimal):
         return "not_decimal"  # a float has lost digits already
-    if not count.is_finite() or count <= ZERO or count % COUNT_STEP:
+    if not count.is_finite() or not ZERO < count <= MOST_CONTRACTS or count % COUNT_STEP:
         return "count"
-    if not price.is_finite() or not market.grid_of(side).contains(price):
+    if not price.is_finite() or not ZERO < price < ONE or not market.grid_of(side).contains(price):
         return "off_grid"
     if not market.is_open_at(now_ms):
         return "market_not_open"
     return None
+
+
+def _on(side: Side, signed: Decimal) -> Decimal:
+    """A position as seen from ``side``: below zero, the other side is held."""
+    return signed if side is Side.YES else -signed
 
 
 def _refused(client_order_id: str, why: str) -> Refused:

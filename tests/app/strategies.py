@@ -65,3 +65,32 @@ class BuysOnce:
         type(self).rounds += 1
         if is_first and self._seen is not None and self._seen.quote.ask is not None:
             ctx.orders.buy("KXTEST-26DEC31-B", Side.YES, Decimal(10), self._seen.quote.ask)
+
+
+class Careless:
+    """Names markets that cannot be, and sells more than is held."""
+
+    # Of the newest one made, for the test that named the class:
+    raised: tuple[str, ...] = ()
+    rounds = 0
+
+    def __init__(self) -> None:
+        type(self).raised, type(self).rounds = (), 0
+
+    def collect(self, ctx: Context) -> None:
+        """Ask for what is no market."""
+        for name in (5, None, "", ["KXTEST-26DEC31-A"], b"KX", "\ud800", "X" * 201, "A,B", "A B"):
+            for ask in (ctx.watch, ctx.follow_series, ctx.markets.open_markets):
+                try:
+                    ask(name)  # type: ignore[arg-type]
+                except ValueError as e:
+                    type(self).raised += (str(e),)
+
+    def compute(self, ctx: Context) -> None:
+        """Nothing to compute."""
+
+    def execute(self, ctx: Context) -> None:
+        """Sell five times what is held, once it is seen."""
+        if self.rounds == 0 and any(p.key.ticker == "KXTEST-26DEC31-B" for p in ctx.positions):
+            ctx.orders.sell("KXTEST-26DEC31-B", "no", Decimal(50), Decimal("0.01"))
+            type(self).rounds += 1

@@ -6,17 +6,21 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from base.app.account_folder import AccountFolder
 from base.app.control import ask
 from base.app.loop import TradingApp
+from base.app.positions import Positions
 from base.errors import ConfigError
 from base.kalshi.auth import account_hash
 from base.model import Position, Side
+from base.risk.ports import MonitorView
 from base.risk.stop_loss import StopLossMonitor
 from base.simulator.server import SimulatorServer
 from tests.app.loopback import (
@@ -29,11 +33,29 @@ from tests.app.loopback import (
     stage_market,
     state_in,
 )
-from tests.app.strategies import BuysOnce
+from tests.app.strategies import BuysOnce, Careless
 from tests.support import eventually
 
 D = Decimal
 CRASHED_YES = [("0.27", "500"), ("0.26", "500"), ("0.22", "500")]
+
+
+class ClaimsOnly:
+    """A monitor that notes what is claimed."""
+
+    def __init__(self, claimed: list[Position]):
+        self._claimed = claimed
+
+    def opened(self, position: Position) -> None:
+        """Note it."""
+        self._claimed.append(position)
+
+    def closed(self, ticker: str, subaccount: int = 0) -> None:
+        """Nothing."""
+
+    def view(self) -> MonitorView:
+        """Nothing is known."""
+        return MonitorView()
 
 
 @pytest.fixture
@@ -190,6 +212,53 @@ def test_failing_strategy_leaves_the_stops_alone(sim: SimulatorServer, tmp_path:
         eventually(lambda: state_in(app) == "ARMED")
         crash(sim)
         eventually(lambda: app.view().closed == 1, timeout_s=15)
+
+
+def test_careless_strategy_leaves_the_stops_alone(sim: SimulatorServer, tmp_path: Path) -> None:
+    """Names that are none are refused where they are said; a sale of too much ends at nothing held."""
+    sim.set_position(TICKER, D(25), D("0.56"))
+    sim.set_position(OTHER, D(-10), D("0.44"))
+    strategy = {"class": "tests.app.strategies:Careless", "interval_s": D("0.1")}
+    with running_app(sim, tmp_path, strategy=strategy) as app:
+        eventually(lambda: state_in(app) == "ARMED")
+        eventually(lambda: Careless.rounds == 1)
+        eventually(lambda: position_in(app, OTHER) is None)
+        assert sim.position(OTHER) == 0
+        crash(sim)
+        eventually(lambda: app.view().closed == 1, timeout_s=15)
+        assert app.missing_part() is None
+    assert len(Careless.raised) >= 27
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"ticker": ""}, id="no ticker"),
+        pytest.param({"ticker": None}, id="ticker absent"),
+        pytest.param({"ticker": 5}, id="ticker is no text"),
+        pytest.param({"side": "YES"}, id="no side"),
+        pytest.param({"count": D("NaN")}, id="count is no number"),
+        pytest.param({"count": D(0)}, id="nothing"),
+        pytest.param({"count": 10}, id="count is no Decimal"),
+        pytest.param({"count": D("0.001")}, id="finer than the step"),
+        pytest.param({"entry": D(56)}, id="cents"),
+        pytest.param({"entry": 0.56}, id="entry is no Decimal"),
+        pytest.param({"subaccount": "x"}, id="sub-account is no number"),
+        pytest.param({"subaccount": 7}, id="sub-account that nobody guards"),
+    ],
+)
+def test_a_claim_that_could_be_no_position_is_refused(wrong: dict[str, Any]) -> None:
+    """Where it is said: the monitor's own thread would have died of it."""
+    claimed: list[Position] = []
+    positions = Positions(ClaimsOnly(claimed), lambda: (0,))
+    right = Position(ticker=TICKER, side=Side.YES, count=D(10), entry=None)
+    with pytest.raises(ValueError, match=r".+"):
+        positions.opened(replace(right, **wrong))
+    with pytest.raises(ValueError, match="not guarded"):
+        positions.closed(TICKER, 7)
+    assert claimed == []
+    positions.opened(replace(right, side="yes"))  # type: ignore[arg-type]
+    assert claimed == [right]
 
 
 def test_hanging_strategy_neither_delays_an_exit_nor_the_end(sim: SimulatorServer, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -78,7 +79,15 @@ def test_entry_is_written_on_the_yes_book(side: Side, is_buy: bool, wire_side: s
     """Buying NO at q is selling YES at 1 − q."""
     body = json.loads(entry_body(make_entry(side, is_buy=is_buy)))
     assert (body["side"], body["price"], body["post_only"]) == (wire_side, wire_price, False)
-    assert "reduce_only" not in body
+    assert body["reduce_only"] is False
+
+
+def test_a_sale_at_once_can_only_reduce():
+    """The exchange refuses reduce-only with any other time in force."""
+    at_once = {"time_in_force": "immediate_or_cancel"}
+    sale, buy = (replace(make_entry(Side.NO, is_buy=is_buy), **at_once) for is_buy in (False, True))
+    assert json.loads(entry_body(sale))["reduce_only"] is True
+    assert json.loads(entry_body(buy))["reduce_only"] is False
 
 
 @pytest.mark.parametrize(

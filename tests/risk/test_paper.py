@@ -99,11 +99,11 @@ class Paper:
         assert isinstance(outcome, Accepted)
         return outcome
 
-    def buy(self, count: str, price: str, side: Side | None = None) -> Accepted:
-        """An entry of the strategy."""
+    def buy(self, count: str, price: str, side: Side | None = None, *, is_buy: bool = True) -> Accepted:
+        """An order of the strategy."""
         order = EntryOrder(
             client_order_id="e", ticker=TICKER, subaccount=0, exchange_index=2, side=side or self.side,
-            is_buy=True, count=D(count), price=D(price), time_in_force="immediate_or_cancel",
+            is_buy=is_buy, count=D(count), price=D(price), time_in_force="immediate_or_cancel",
         )  # fmt: skip
         outcome = self.exchange.place_entry(order)
         assert isinstance(outcome, Accepted)
@@ -166,6 +166,15 @@ def test_a_position_opened_on_paper_is_reported_and_can_be_left(tmp_path: Path) 
     paper.world.bid("0.41")
     paper.sell("5", "0.40")
     assert paper.held == {}
+
+
+def test_a_strategys_sale_ends_at_what_is_held(tmp_path: Path) -> None:
+    """As on the exchange, where it is reduce-only."""
+    paper = Paper(tmp_path, Side.YES, ten())
+    paper.world.bid("0.40", size="500")
+    assert paper.buy("50", "0.30", is_buy=False).filled == D(10)
+    assert paper.held == {}
+    assert paper.buy("50", "0.30", Side.NO, is_buy=False).filled == D(0)
 
 
 def test_paper_trades_survive_a_restart(tmp_path: Path) -> None:

@@ -130,9 +130,58 @@ def test_sale_opens_nothing() -> None:
     assert world.opened == []
 
 
-@pytest.mark.parametrize("why", ["halted", "latched", "paper"])
+@pytest.mark.parametrize("side", ["yes", "no"])
+def test_a_side_may_be_written_as_a_word(side: str) -> None:
+    """What is bought, and claimed, is the side that was written, not the other one."""
+    world = World()
+    world.buy(side=side, price=D("0.46"))
+    assert world.sent[0].side is Side(side)
+    assert world.opened[0].side is Side(side)
+
+
+def test_a_sale_at_once_only_reduces() -> None:
+    """The exchange caps it at what is held; what opens the other side is a buy of that side."""
+    world = World()
+    world.gateway.sell(TICKER, Side.YES, D(50), D("0.40"))
+    world.buy()
+    world.buy(rests=True)
+    assert [order.only_reduces for order in world.sent] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("held", "side", "code"),
+    [
+        pytest.param("50", Side.YES, None, id="all that is held"),
+        pytest.param("49.99", Side.YES, "not_held", id="more than is held"),
+        pytest.param("0", Side.YES, "not_held", id="nothing is held"),
+        pytest.param("50", Side.NO, "not_held", id="the other side is held"),
+        pytest.param("-50", Side.NO, None, id="NO is held"),
+    ],
+)
+def test_a_sale_that_rests_is_of_what_is_held(held: str, side: Side, code: str | None) -> None:
+    """The exchange takes reduce-only at once or not at all, so what rests is held against the position here."""
+    world = World()
+    world.gateway = GuardedGateway(
+        world, world, world, world.opened.append, world.clock, held=lambda key: D(held)
+    )
+    outcome = world.gateway.sell(TICKER, side, D(50), D("0.40"), rests=True)
+    assert (outcome.code if isinstance(outcome, Refused) else None) == code
+
+
+@pytest.mark.parametrize(("held", "claims"), [("-10", 0), ("-25", 0), ("0", 1), ("10", 1)])
+def test_a_buy_that_closes_the_other_side_claims_nothing(held: str, claims: int) -> None:
+    """YES bought while NO is held makes that smaller: a claim of ten YES would guard what nobody holds."""
+    world = World()
+    world.gateway = GuardedGateway(
+        world, world, world, world.opened.append, world.clock, held=lambda key: D(held)
+    )
+    assert isinstance(world.buy(), Accepted)
+    assert len(world.opened) == claims
+
+
+@pytest.mark.parametrize("why", ["halted", "latched", "not_guarded"])
 def test_held_order_never_leaves(why: str) -> None:
-    """Halt, an exit in that market, or paper execution: refused here, nothing was sent."""
+    """Halt, an exit in that market, a sub-account nobody guards: refused here, nothing was sent."""
     world = World()
     world.held = why
     outcome = world.buy()
@@ -156,12 +205,18 @@ def test_cancel_is_never_held_back() -> None:
         pytest.param({"count": D(-1)}, "count", id="negative count"),
         pytest.param({"count": D("0.005")}, "count", id="finer than the step"),
         pytest.param({"count": D("NaN")}, "count", id="no number"),
+        pytest.param({"count": D("1e30")}, "count", id="more than there can be"),
         pytest.param({"count": 10.0}, "not_decimal", id="float count"),
         pytest.param({"price": 0.46}, "not_decimal", id="float price"),
         pytest.param({"price": D("46")}, "off_grid", id="cents"),
         pytest.param({"price": D(0)}, "off_grid", id="zero price"),
         pytest.param({"price": D("0.465")}, "off_grid", id="between two steps"),
         pytest.param({"price": D("NaN")}, "off_grid", id="price is no number"),
+        pytest.param({"price": D("1e30")}, "off_grid", id="price without end"),
+        pytest.param({"side": "YES"}, "not_readable", id="no side"),
+        pytest.param({"side": None}, "not_readable", id="no side at all"),
+        pytest.param({"ticker": 5}, "not_readable", id="ticker is no text"),
+        pytest.param({"ticker": "A,B"}, "not_readable", id="two tickers"),
         pytest.param({"side": Side.NO, "price": D("0.955")}, None, id="fine step seen from NO"),
         pytest.param({"ticker": "OTHER"}, "market_not_found", id="unknown market"),
     ],
