@@ -114,6 +114,8 @@ class KalshiRest(KeyReads):
 
     def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:
         """``DELETE /portfolio/events/orders/{id}``. A 404 says little: read the order list."""
+        if not _is_id(order_id):
+            return NotSent(client_order_id="", why=f"{order_id!a:.60} is no order id")
         query: Query = {"market_ticker": ticker, "exchange_index": exchange_index, "subaccount": subaccount}
         cost = self._budget.cost("DELETE", f"{ORDERS}/{{order_id}}", CHEAP_COST)
         answer = self._write("DELETE", _order_path(order_id), exchange_index, "", query, None, cost)
@@ -271,6 +273,11 @@ class KalshiRest(KeyReads):
 
     def _rows(self, path: str, query: Query, shape: type[P], rows_of: Callable[[P], list[R]]) -> list[R]:
         return each_page(lambda more: self._calls.get(path, shape, {**query, **more}), rows_of)
+
+
+def _is_id(order_id: object) -> bool:
+    """Whether the path with it names one order: without an id, ``DELETE`` cancels all on all sub-accounts."""
+    return isinstance(order_id, str) and bool(order_id.strip("./ ")) and order_id.isascii()
 
 
 def _order_path(order_id: str) -> str:

@@ -147,6 +147,15 @@ def test_refusals_of_the_exchange(sim: SimulatorServer, rest: KalshiRest, market
     assert paused.code == "trading_is_paused"
 
 
+@pytest.mark.parametrize("order_id", ["", " ", ".", "..", "/", "./", None, 5, "\u00e9"], ids=ascii)
+def test_a_cancel_without_an_id_is_not_sent(
+    sim: SimulatorServer, rest: KalshiRest, market: str, order_id: str
+):
+    """Its path would be the one that cancels everything, whatever is sent in the minute after included."""
+    assert isinstance(rest.cancel(order_id, market, 2, 0), NotSent)
+    assert [request for request in sim.requests if request.method == "DELETE"] == []
+
+
 def test_entry_rests_and_is_cancelled(sim: SimulatorServer, rest: KalshiRest, market: str):
     """A resting order is listed, cancelled once, and gone the second time."""
     entry = EntryOrder(
