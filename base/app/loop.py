@@ -177,7 +177,8 @@ class TradingApp:
         self._stops.add("series follower", watching.stop, longest_s=UNCRITICAL_STOP_S)
         watching.start()
         context = self._context(parts, folder, watching)
-        runner = StrategyRunner(strategy, context, self.config.strategy.interval_s)
+        interval_s, ring = self.config.strategy.interval_s, parts.monitor.submit
+        runner = StrategyRunner(strategy, context, interval_s, ring, self._clock)
         self._stops.add("strategy", runner.stop, longest_s=UNCRITICAL_STOP_S)
         runner.start()
 

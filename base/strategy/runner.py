@@ -5,9 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Callable
 
+from base.clock import Clock, SystemClock
+from base.risk.messages import AlarmChanged
 from base.strategy.contract import Context, Strategy
 
+FAILED = "strategy_failed"
+GOOD_AGAIN_S = 60.0
+"""So long no round must have failed before the alarm is over: it may fail in every second one. Seconds."""
 SWITCH_S = 0.0002
 """How long a strategy may keep the interpreter from a thread that waits for it. Python's own 5 ms are lent
 at every hand-over on the way of an exit, and there are a score of them. Seconds."""
@@ -15,12 +21,29 @@ _log = logging.getLogger(__name__)
 
 
 class StrategyRunner:
-    """Calls one strategy every ``interval_s`` seconds until stopped."""
+    """Calls one strategy every ``interval_s`` seconds until stopped; rings while its rounds fail.
 
-    def __init__(self, strategy: Strategy, context: Context, interval_s: float):
+    Args:
+        strategy: What is called.
+        context: What it is given.
+        interval_s: Pause between two rounds, seconds.
+        ring: Takes the alarm ``strategy_failed``.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        context: Context,
+        interval_s: float,
+        ring: Callable[[AlarmChanged], None] = lambda alarm: None,
+        clock: Clock | None = None,
+    ):
         self._strategy = strategy
         self._context = context
         self._interval_s = interval_s
+        self._ring, self._clock = ring, clock or SystemClock()
+        self._failed_s: float | None = None  # the newest failure, while the alarm rings
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="strategy", daemon=True)
         self.rounds = 0
@@ -54,7 +77,16 @@ class StrategyRunner:
                 if self._stopping.is_set():
                     return
                 step(self._context)
-        except (Exception, SystemExit):
+        except BaseException as e:
             # It is somebody's own code: whatever it raises, sys.exit() included, thread and stops go on.
             self.failures += 1
             _log.exception("strategy failed round=%d", self.rounds)
+            self._failed_s = self._clock.boot_s()
+            self._ring(AlarmChanged(reason=FAILED, is_on=True, details=type(e).__name__))
+        else:
+            self._is_fine()
+
+    def _is_fine(self) -> None:
+        if self._failed_s is not None and self._clock.boot_s() - self._failed_s >= GOOD_AGAIN_S:
+            self._failed_s = None
+            self._ring(AlarmChanged(reason=FAILED, is_on=False))

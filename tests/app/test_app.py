@@ -210,6 +210,7 @@ def test_failing_strategy_leaves_the_stops_alone(sim: SimulatorServer, tmp_path:
     strategy = {"class": "tests.app.strategies:Failing", "interval_s": D("0.1")}
     with running_app(sim, tmp_path, strategy=strategy) as app:
         eventually(lambda: state_in(app) == "ARMED")
+        eventually(lambda: "strategy_failed" in app.view().alarms)
         crash(sim)
         eventually(lambda: app.view().closed == 1, timeout_s=15)
 

@@ -17,7 +17,7 @@ from base.strategy.loading import load_strategy
 from base.strategy.runner import StrategyRunner
 from base.units import PriceGrid
 from tests.app.views import COVERED, PROVEN
-from tests.support import eventually
+from tests.support import FakeClock, eventually
 
 D = Decimal
 
@@ -70,6 +70,33 @@ def test_failure_ends_the_round_and_not_the_thread(step: str) -> None:
     assert runner.stop(2.0)
     names = ["collect", "compute", "execute"]
     assert strategy.taken[: names.index(step) + 2] == [*names[: names.index(step) + 1], "collect"]
+
+
+@pytest.mark.parametrize("raised", [KeyError, SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError])
+def test_failing_rounds_ring_until_a_minute_was_good(raised: type[BaseException]) -> None:
+    """Whatever it raises. One good round after a bad one is no end: it may fail in every second one."""
+    rung: list[tuple[str, bool, str]] = []
+    clock = FakeClock()
+    is_bad = threading.Event()
+    is_bad.set()
+
+    class Sometimes(Steps):
+        def compute(self, ctx: Context) -> None:
+            if is_bad.is_set():
+                raise raised
+
+    runner = StrategyRunner(
+        Sometimes(), NO_CONTEXT, 0.01, lambda a: rung.append((a.reason, a.is_on, a.details)), clock
+    )
+    runner.start()
+    eventually(lambda: len(rung) >= 2)
+    is_bad.clear()
+    good = runner.rounds + 3
+    eventually(lambda: runner.rounds >= good)
+    assert set(rung) == {("strategy_failed", True, raised.__name__)}
+    clock.advance(61)
+    eventually(lambda: rung[-1] == ("strategy_failed", False, "-"))
+    assert runner.stop(5.0)
 
 
 def test_busy_strategy_does_not_hold_up_the_end() -> None:
