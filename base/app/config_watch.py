@@ -102,11 +102,18 @@ class ConfigWatch:
             self._refuse(mistake)
             return
         try:
-            new = self._file.check(text)
+            new = self._check(text)
         except ConfigError as e:
             self._refuse(str(e))
         else:
             self._take(new, is_told)
+
+    def _check(self, text: str) -> Config:
+        new = self._file.check(text)
+        # An editor that died or a full disk leaves this behind, and it would mean the default stop for all.
+        if not text.strip() and changed_settings(self._running, new):
+            raise ConfigError("", "the file is empty: a stop is never loosened by that")
+        return new
 
     def _read(self) -> tuple[str | None, str]:
         try:

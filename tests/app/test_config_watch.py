@@ -107,6 +107,17 @@ def test_a_cut_off_file_is_refused_when_it_stays_so(desk: Desk) -> None:
     assert "this is not YAML" in desk.said[0]
 
 
+@pytest.mark.parametrize("text", ["", "\n \n"], ids=["nothing", "blank"])
+def test_an_emptied_file_is_refused(desk: Desk, text: str) -> None:
+    """A full disk leaves an empty file; every position on the default stop is not what was meant by that."""
+    desk.write(text).look(3)
+    assert desk.is_ringing
+    assert desk.applied == []
+    desk.write(NEW).look(2)
+    assert not desk.is_ringing
+    assert len(desk.applied) == 1
+
+
 def test_a_file_replaced_in_two_steps_is_no_fault(desk: Desk) -> None:
     """Editors remove and rename: gone for one look is nothing; gone for good is an alarm."""
     desk.path.unlink()
