@@ -31,7 +31,9 @@ class CallbackThread:
         self._frames: deque[Call] = deque(maxlen=LONGEST_QUEUE)
         self._lock = threading.Lock()  # the prices that wait
         self._newest: OrderedDict[Hashable, Call] = OrderedDict()  # guarded by _lock
-        self._is_frames_turn = True  # owned by this thread
+        # Owned by this thread:
+        self._is_frames_turn = True
+        self._said: dict[str, int] = {}  # errors by kind
         # Counts, each written by one thread:
         self.errors = 0
         self.dropped = 0
@@ -72,9 +74,15 @@ class CallbackThread:
         while not self._worker.is_stopping and (call := self._next()) is not None:
             try:
                 call()
-            except Exception:  # theirs, and the prices must go on
+            except Exception as e:  # theirs, and the prices must go on
                 self.errors += 1
-                log.exception("a price callback failed")
+                self._say(type(e).__name__)
+
+    def _say(self, kind: str) -> None:
+        """Log the 1st, 2nd, 4th, 8th … of a kind: one that fails on every price would fill the disk."""
+        count = self._said[kind] = self._said.get(kind, 0) + 1
+        if count & (count - 1) == 0:
+            log.exception("a price callback failed kind=%s count=%d", kind, count)
 
     def _next(self) -> Call | None:
         if self._reports:

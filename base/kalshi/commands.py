@@ -12,8 +12,9 @@ import msgspec
 
 TICKER = "ticker"
 BOOK = "orderbook_delta"
+TRADE = "trade"
 ACCOUNT_CHANNELS = ("fill", "user_orders", "market_positions", "market_lifecycle_v2")
-PER_MARKET_CHANNELS = frozenset({TICKER, BOOK})
+PER_MARKET_CHANNELS = frozenset({TICKER, BOOK, TRADE})
 SUCCESSORS = {"ticker_v2": "ticker", "multivariate": "multivariate_market_lifecycle"}
 """Channels that are gone, and what took their place (changelog 2026-02-12 and 2026-08-06)."""
 USE_YES_PRICE = True

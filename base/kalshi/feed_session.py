@@ -70,6 +70,10 @@ class FeedSession:
         self._books.recount()
         self._note_acks(now_s)
 
+    def follow_trades(self) -> None:
+        """Subscribe the public trades of the followed markets too."""
+        self._subscriptions.follow_trades()
+
     def wants(self, ticker: str) -> bool:
         """Whether anybody follows ``ticker``."""
         return ticker in self._markets

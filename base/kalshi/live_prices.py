@@ -24,7 +24,7 @@ from base.kalshi.best_prices import BestPrices
 from base.kalshi.callbacks import CallbackThread
 from base.kalshi.client_stats import stats_of
 from base.kalshi.commands import BOOK, TICKER, refuse_retired
-from base.kalshi.messages import BookDelta, BookSnapshot, Ticker
+from base.kalshi.messages import BookDelta, BookSnapshot, Ticker, refuse_type
 from base.kalshi.rate_budget import RateBudget
 from base.kalshi.rest_client import KalshiRest
 from base.kalshi.series import Pace
@@ -238,9 +238,9 @@ class LivePrices:
         """Call ``fn`` with every decoded frame of a type, such as ``fill``, ``trade`` or ``ticker``.
 
         Raises:
-            ValueError: If the type belongs to a retired channel; the successor is named.
+            ValueError: If no such frame comes here; a retired channel's successor is named.
         """
-        refuse_retired(message_type)
+        refuse_type(message_type)
         queue = self._callbacks.report if message_type in REPORTS else self._callbacks.frame
         self._feed.register_handler(message_type, lambda frame: queue(lambda: fn(frame)))
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from base.errors import WireError
+from base.kalshi.commands import refuse_retired
 from base.kalshi.frames import (
     AccountFrame,
     BookDelta,
@@ -52,6 +53,20 @@ KNOWN_TYPES = frozenset(
 )  # fmt: skip
 
 
+_SUBSCRIBED_TYPES = KNOWN_TYPES - {"multivariate_market_lifecycle"}  # a channel that nobody here asks for
+
+
+def refuse_type(name: str) -> None:
+    """Do nothing for a type of which frames may come.
+
+    Raises:
+        ValueError: None ever comes; a retired channel's successor is named.
+    """
+    refuse_retired(name)
+    if name not in _SUBSCRIBED_TYPES:
+        raise ValueError(f"no frame of type {name!r} comes here, only {', '.join(sorted(_SUBSCRIBED_TYPES))}")
+
+
 def decode(raw: str | bytes) -> Frame | UnknownFrame:
     """Return what one text frame says.
 
@@ -82,5 +97,5 @@ def _unknown_or_refused(raw: str | bytes, error: msgspec.ValidationError) -> Unk
 
 __all__ = [
     "KNOWN_TYPES", "MOST_BYTES", "AccountFrame", "BookDelta", "BookSnapshot", "ErrorFrame", "EventFrame",
-    "Frame", "Ok", "Subscribed", "Ticker", "Trade", "UnknownFrame", "Unsubscribed", "decode",
+    "Frame", "Ok", "Subscribed", "Ticker", "Trade", "UnknownFrame", "Unsubscribed", "decode", "refuse_type",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from collections import deque
 
 from base.kalshi import commands
 from base.kalshi.channel import COMMAND_TIMEOUT_S, Channel
-from base.kalshi.commands import ACCOUNT_CHANNELS, BOOK, TICKER
+from base.kalshi.commands import ACCOUNT_CHANNELS, BOOK, TICKER, TRADE
 from base.kalshi.messages import ErrorFrame, Ok, Subscribed, Unsubscribed
 
 SNAPSHOT_BATCH = 100
@@ -23,9 +23,11 @@ class Subscriptions:
     def __init__(self) -> None:
         self.ticker = Channel(TICKER)
         self.book = Channel(BOOK)
+        self.trade = Channel(TRADE)
+        self._follows_trades = False
         self._channels = {
             channel.name: channel
-            for channel in (self.ticker, self.book, *(Channel(name) for name in ACCOUNT_CHANNELS))
+            for channel in (self.ticker, self.book, self.trade, *map(Channel, ACCOUNT_CHANNELS))
         }
         self._next_id = 1
         self._snapshot_ids: deque[int] = deque(maxlen=1000)
@@ -45,6 +47,12 @@ class Subscriptions:
         """Say for which markets ticker and book are wanted from now on."""
         self.ticker.wanted = set(tickers)
         self.book.wanted = set(books)
+        self.trade.wanted = set(tickers) if self._follows_trades else set()
+
+    def follow_trades(self) -> None:
+        """Public trades are wanted as well, of every market from now on. No price of ours comes from them."""
+        self._follows_trades = True
+        self.trade.wanted = set(self.ticker.wanted)
 
     def due(self, now_s: float) -> list[str]:
         """Return the commands to send now."""

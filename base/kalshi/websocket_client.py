@@ -22,6 +22,7 @@ from base.feed.clock_offset import ClockOffset
 from base.feed.freshness import CONNECTION_S, ConnectionFacts
 from base.kalshi.auth import Signer
 from base.kalshi.buffered_socket import Waker
+from base.kalshi.commands import TRADE
 from base.kalshi.dialing import Dialer
 from base.kalshi.feed_clock import LagMeter
 from base.kalshi.feed_session import FeedSession
@@ -143,6 +144,9 @@ class WebSocketManager:
     def register_handler(self, message_type: str, fn: Callable[[Any], None]) -> None:
         """Call ``fn`` on the manager's thread with every decoded frame of ``message_type``."""
         self._handlers.register(message_type, fn)
+        if message_type == TRADE:  # nobody else needs them: subscribed for who asks
+            self._asked.append((lambda _: self._session.follow_trades(), TRADE))
+            self._waker.wake()
 
     def get_stats(self) -> Mapping[str, object]:
         """Counts since the start, and the state of the connection."""

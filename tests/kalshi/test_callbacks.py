@@ -54,6 +54,22 @@ def test_public_frames_lose_their_oldest_and_say_so(calls: CallbackThread) -> No
     assert calls.dropped == 10
 
 
+def test_a_callback_that_always_fails_does_not_fill_the_log(
+    calls: CallbackThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All are counted; of each kind the 1st, 2nd, 4th, 8th … is logged."""
+
+    def fails(kind: type[Exception]) -> None:
+        raise kind
+
+    for _ in range(1000):
+        calls.report(lambda: fails(ValueError))
+    calls.report(lambda: fails(KeyError))
+    calls.run_once()
+    assert calls.errors == 1001
+    assert len(caplog.records) == 11
+
+
 def test_frames_and_prices_take_turns(calls: CallbackThread) -> None:
     """A long queue of frames doesn't keep the prices waiting."""
     got: list[str] = []
@@ -77,7 +93,7 @@ def test_a_call_that_raises_is_counted_and_the_next_one_comes(
     calls.report(done.set)
     assert done.wait(2)
     assert calls.errors == 3
-    assert sum("callback failed" in r.getMessage() for r in caplog.records) == 3
+    assert any("callback failed" in r.getMessage() for r in caplog.records)
 
 
 def test_calls_run_on_their_own_thread_while_others_add(calls: CallbackThread) -> None:

@@ -181,6 +181,41 @@ def test_own_fills_reach_the_handler(sim: SimulatorServer) -> None:
     assert [frame.event.signed_count for frame in got] == [1, 2, 3, 4, 5]
 
 
+def test_trades_come_to_who_asks_for_them(sim: SimulatorServer) -> None:
+    """Only then they are subscribed: of every market, now, later, and after a cut."""
+    got: list[Any] = []
+    frames = sim.record_frames()
+    with client(sim) as prices:
+        prices.subscribe_market(A)
+        eventually(lambda: prices.get_price(A) == D("0.40"), 10)
+        sim.external_fill(A, "1", "0.45")
+        eventually(lambda: "fill" in sent(frames), 10)
+        assert "trade" not in sent(frames)
+        prices.register_handler("trade", got.append)
+        prices.subscribe_to_ticker([B])
+        eventually(lambda: _has_trade(sim, got, A), 10)
+        eventually(lambda: _has_trade(sim, got, B), 10)
+        sim.cut_connections()
+        got.clear()
+        eventually(lambda: _has_trade(sim, got, A), 15)
+        assert {frame.ticker for frame in got} <= {A, B}
+
+
+def _has_trade(sim: SimulatorServer, got: list[Any], ticker: str) -> bool:
+    """Trade once more, and say whether that or an earlier trade came."""
+    sim.external_fill(ticker, "0.01", "0.45")
+    return ticker in {frame.ticker for frame in list(got)}
+
+
+@pytest.mark.parametrize(
+    "name", ["order_book", "", "orderbook", "user_orders", "multivariate_market_lifecycle"]
+)
+def test_a_type_that_never_comes_is_refused(sim: SimulatorServer, name: str) -> None:
+    """A slip of the pen would otherwise wait for ever; what there is, is named."""
+    with pytest.raises(ValueError, match=r"no frame of type .* comes here, only .*orderbook_delta"):
+        client(sim).register_handler(name, print)
+
+
 @pytest.mark.parametrize(
     ("channel", "successor"),
     [("ticker_v2", "ticker"), ("multivariate", "multivariate_market_lifecycle")],
