@@ -294,9 +294,9 @@ def check_claims(guard: Guard, ctx: Context, listed: bool, as_of_ms: int | None)
             guard.move(Event.GONE, ctx)
             guard.line("EXTERNAL", count=0, reason="never_held")
             return
-    if guard.close_claimed_ms is not None and as_of_ms > guard.close_claimed_ms + 5_000:
+    if listed and guard.close_claimed_ms is not None and as_of_ms > guard.close_claimed_ms + 5_000:
         guard.close_claimed_ms = None
-        if listed and guard.state is State.ARMED:
+        if guard.state is State.ARMED:
             guard.move(Event.UNCOVERED, ctx, why="closed_but_held")
             guard.unprotected("closed_but_held", ctx)
 

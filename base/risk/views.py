@@ -51,7 +51,7 @@ def protection_of(state: State) -> str:
 def position_view(
     guard: Guard, quote: Quote | None, freshness: Freshness, age_s: float | None
 ) -> PositionView:
-    """Show one holding; of one that turned over, what is held now. ``quote`` is seen from the guard's side."""
+    """Show one holding; of one that turned over, what is held now. ``quote``: from the guard's side."""
     if guard.has_flipped:
         return _turned(guard, None if quote is None else quote.flipped(), freshness, age_s)
     fetches = None if quote is None else executable(_bids(quote), guard.count) if guard.count else None
