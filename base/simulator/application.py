@@ -158,8 +158,7 @@ class FeedEndpoint:
             await _deny(send, Answer(venue.faults.refuse_status), venue.now_ms())
             return
         try:
-            window_s = venue.semantics.skew_window_s
-            key = verify(venue.keys, headers, "GET", request.path, venue.now_ms(), window_s)
+            key = verify(venue.keys, headers, "GET", request.path, venue.now_ms(), venue.semantics)
         except Refused as refusal:
             reply = Answer(refusal.status, {"error": error_json(refusal)})
             await _deny(send, reply, venue.now_ms())

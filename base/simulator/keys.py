@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 from base.simulator.engine.refusal import Refused
+from base.simulator.semantics import Semantics
 
 PublicKey = rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
@@ -41,7 +42,7 @@ def verify(
     method: str,
     path: str,
     now_ms: int,
-    window_s: float,
+    semantics: Semantics,
 ) -> ApiKey:
     """Return the key that signed ``timestamp + METHOD + path``.
 
@@ -51,23 +52,25 @@ def verify(
     key_id = headers.get("kalshi-access-key")
     if not signature or not stamp or not key_id:
         raise Refused(401, "signature_is_missing_from_headers", "signature is missing from headers")
-    if not stamp.isascii() or not stamp.isdigit() or abs(int(stamp) - now_ms) > window_s * 1000:
+    skew_ms = semantics.skew_window_s * 1000
+    if not stamp.isascii() or not stamp.isdigit() or abs(int(stamp) - now_ms) > skew_ms:
         raise Refused(401, "header_timestamp_expired", "header timestamp expired")
     key = keys.get(key_id)
     if key is None:
         raise Refused(401, "authentication_error", "authentication_error", "NOT_FOUND")
-    if not _is_signed(key.public_key, f"{stamp}{method}{path}".encode(), signature):
+    if not _is_signed(key.public_key, f"{stamp}{method}{path}".encode(), signature, semantics):
         raise Refused(401, "authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE")
     return key
 
 
-def _is_signed(public_key: PublicKey, text: bytes, signature: str) -> bool:
+def _is_signed(public_key: PublicKey, text: bytes, signature: str, semantics: Semantics) -> bool:
     try:
         raw = base64.b64decode(signature, validate=True)
         if isinstance(public_key, ed25519.Ed25519PublicKey):
             public_key.verify(raw, text)
         else:
-            pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+            length = padding.PSS.AUTO if semantics.pss_salt == "any" else padding.PSS.DIGEST_LENGTH
+            pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=length)
             public_key.verify(raw, text, pss, hashes.SHA256())
     except (InvalidSignature, binascii.Error, ValueError):
         return False

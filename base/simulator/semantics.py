@@ -56,6 +56,8 @@ class Semantics:
 
     # Signature
     skew_window_s: float = 10.0
+    # Documented: as long as the digest. Some published clients sign with the longest possible salt.
+    pss_salt: Literal["any", "digest"] = "any"
 
     # Market end
     close_clear_s: float = 1.0  # after close_time: the empty ticker and the empty snapshot
@@ -83,5 +85,6 @@ STRICT = Semantics(
     settlement_timer_s=60.0,
     attestation="enforced",
     shard_transfer_s=1.0,
+    pss_salt="digest",
 )
 """All that is documented, also where it makes a play wait: for a rehearsal rather than a test."""

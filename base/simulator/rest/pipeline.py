@@ -43,8 +43,7 @@ def _authenticate(venue: Venue, rule: Rule, call: Call, headers: dict[str, str])
     # A public endpoint takes unsigned calls; one that brings a key is checked and billed.
     if rule.scope is None and "kalshi-access-key" not in headers:
         return None
-    window_s = venue.semantics.skew_window_s
-    key = verify(venue.keys, headers, call.method, call.path, call.now_ms, window_s)
+    key = verify(venue.keys, headers, call.method, call.path, call.now_ms, venue.semantics)
     if rule.scope is not None and not key.may(rule.scope):
         raise Refused(403, "forbidden", "missing scope", rule.scope)
     return key
