@@ -79,11 +79,11 @@ class Gateway:
             for subscription in list(session.by_channel.values()):
                 session.fail(subscription, 25)
 
-    def in_turn(self, texts: list[str]) -> list[str]:
+    def in_turn(self, commands: list[str | bytes]) -> list[str | bytes]:
         """Return commands that came together in the order in which they are carried out."""
-        if self.venue.semantics.shuffle_replies and len(texts) > 1:
-            self._shuffler.shuffle(texts)
-        return texts
+        if self.venue.semantics.shuffle_replies and len(commands) > 1:
+            self._shuffler.shuffle(commands)
+        return commands
 
 
 class Endpoint:
@@ -172,17 +172,18 @@ class FeedEndpoint:
         socket.key_id = key.key_id
         session = Session(gateway.venue, key, lambda frame: gateway.send_to(socket, session, frame))
         gateway.hub.sessions.append(session)
-        waiting: list[str] = []
+        waiting: list[str | bytes] = []
 
         def carry_out() -> None:
-            texts, waiting[:] = gateway.in_turn(list(waiting)), []
+            commands, waiting[:] = gateway.in_turn(list(waiting)), []
             gateway.venue.advance()
-            for text in texts:
-                session.receive(text)
+            for command in commands:
+                session.receive(command)
 
         try:
             while (message := await receive())["type"] == "websocket.receive":
-                waiting.append(message.get("text") or "")
+                # JSON in a binary frame counts too: clients that encode to bytes send it so.
+                waiting.append(message.get("text") or message.get("bytes") or "")
                 if len(waiting) == 1:
                     window_s = gateway.venue.semantics.shuffle_window_s
                     asyncio.get_running_loop().call_later(window_s, carry_out)

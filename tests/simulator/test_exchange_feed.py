@@ -131,6 +131,8 @@ def test_unsubscribe_names_each_sid_and_numbers_start_anew(sim: SimulatorServer,
     ("command", "code"),
     [
         pytest.param("{", 1, id="not JSON"),
+        pytest.param(b"\xff", 1, id="binary, not JSON"),
+        pytest.param(b'{"id": "\xff"}', 1, id="binary, not UTF-8"),
         pytest.param({"id": "x", "cmd": "subscribe"}, 1, id="wrong type"),
         pytest.param({"id": 9, "cmd": "subscribe"}, 2, id="no params"),
         pytest.param({"id": 9, "cmd": "subscribe", "params": {}}, 3, id="no channels"),
@@ -193,10 +195,19 @@ def test_unsubscribe_names_each_sid_and_numbers_start_anew(sim: SimulatorServer,
 def test_error_codes(feed: Feed, command: Any, code: int) -> None:
     """Each mistake has its number; the connection goes on."""
     feed.subscribe("ticker", tickers=[A])
-    feed.socket.send(command if isinstance(command, str) else json.dumps(command))
+    if isinstance(command, bytes):
+        feed.socket.send_binary(command)
+    else:
+        feed.socket.send(command if isinstance(command, str) else json.dumps(command))
     error = feed.until_type("error")
     assert error["msg"]["code"] == code
     assert feed.reply("list_subscriptions")["type"] == "ok"
+
+
+def test_a_command_in_a_binary_frame_is_read(feed: Feed) -> None:
+    """Clients whose JSON encoder returns bytes send those as they are."""
+    feed.socket.send_binary(b'{"id": 5, "cmd": "subscribe", "params": {"channels": ["fill"]}}')
+    assert feed.until_type("subscribed")["id"] == 5
 
 
 @pytest.mark.parametrize(("code", "text"), [(18, "Command timeout"), (27, "Too many requests")])

@@ -133,11 +133,11 @@ class Command:
             raise CommandError(11) from None
 
 
-def decode(text: str) -> Command:
-    """Decode a frame from a client. Raises: CommandError(1)."""
+def decode(frame: str | bytes) -> Command:
+    """Decode a frame from a client, text or binary. Raises: CommandError(1)."""
     try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        body = msgspec.json.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise CommandError(1) from None
     if not isinstance(body, dict):
         raise CommandError(1)

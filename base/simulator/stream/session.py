@@ -94,11 +94,11 @@ class Session:
         msg = frames.encode({"code": code, "msg": TEXTS[code]})
         self._reply("error", msg, None, sid=subscription.sid, seq=seq)
 
-    def receive(self, text: str) -> None:
+    def receive(self, frame: str | bytes) -> None:
         """Carry out one command and send its replies."""
         command_id = None
         try:
-            command = decode(text)
+            command = decode(frame)
             command_id = command.id
             self._rate.count(self.venue.now_ms(), self.venue.semantics.commands_per_s)
             if (code := self.venue.faults.take_command_error()) is not None:
