@@ -77,6 +77,7 @@ def test_public_answers(sim: SimulatorServer) -> None:
         "/events/KXSIM-26DEC31",
         "/events/KXSIM-26DEC31/metadata",
         "/events/fee_changes",
+        "/events/multivariate",
         "/series",
         "/series/KXSIM",
         "/series/fee_changes",

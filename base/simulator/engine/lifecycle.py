@@ -33,6 +33,7 @@ def add_market(state: State, spec: MarketSpec, now_ms: int) -> Market:
         close_ms=spec.close_ms,
         created_ms=now_ms,
         updated_ms=now_ms,
+        top_ms=now_ms,
     )
     market.shown = market.top()
     if not any(other.spec.event == spec.event for other in state.markets.values()):

@@ -88,7 +88,8 @@ class Market:
     grid: Grid
     close_ms: int
     created_ms: int
-    updated_ms: int
+    updated_ms: int  # of its terms or its status; trading does not count
+    top_ms: int  # of the last ticker
     book: Book = field(default_factory=Book)
     clock: int = 0  # counts the exchange's actions on this book
     last: Decimal | None = None

@@ -179,5 +179,5 @@ class State:
         top = market.top()
         if top != market.shown:
             market.shown = top
-            market.updated_ms = now_ms
+            market.top_ms = now_ms
             self.outbox.append(TopChanged(ticker=market.ticker, top=top, now_ms=now_ms))

@@ -70,7 +70,7 @@ def _time_filters(call: Call, status: str | None) -> list[Callable[[Market], boo
         if low is not None:
             tests.append(lambda m, when=when, low=low: when(m) >= low * 1000)  # type: ignore[misc]
         if high is not None:
-            tests.append(lambda m, when=when, high=high: when(m) <= high * 1000)  # type: ignore[misc]
+            tests.append(lambda m, when=when, high=high: 0 < when(m) <= high * 1000)  # type: ignore[misc]
     return tests
 
 

@@ -90,7 +90,7 @@ def get_group(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/order_groups/{order_group_id}."""
     state = venue.exchange.state
     group = groups.find(state, call.account_id, call.params["order_group_id"])
-    if call.locked not in (None, group.subaccount):
+    if call.subaccount() not in (None, group.subaccount):
         raise not_found("order group not found")
     body: Json = {
         "is_auto_cancel_enabled": not group.is_triggered,

@@ -107,6 +107,7 @@ RULES: tuple[Rule, ...] = (
     _public("/markets/{ticker}/orderbook", market_data.get_book),
     _public("/events", events.list_events),
     _public("/events/fee_changes", events.list_event_fee_changes),
+    _public("/events/multivariate", events.list_combo_events),
     _public("/events/{event_ticker}", events.get_event),
     _public("/events/{event_ticker}/metadata", events.get_event_metadata),
     _public("/series", events.list_series),

@@ -42,6 +42,6 @@ def push_snapshot(session: Session, subscription: Subscription, ticker: str, com
 
 def _push_ticker(session: Session, subscription: Subscription, ticker: str) -> None:
     market = session.venue.exchange.state.markets[ticker]
-    event = TopChanged(ticker=ticker, top=market.top(), now_ms=market.updated_ms)
+    event = TopChanged(ticker=ticker, top=market.top(), now_ms=market.top_ms)
     blank = session.venue.semantics.empty_side_price == "blank"
     session.push(subscription, "ticker", frames.ticker_msg(market.market_id, event, blank_empty=blank))
