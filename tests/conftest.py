@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.simulator.published_spec import HAS_SPEC
+from tests.simulator.wiretap import listening
 
 SKIPS_FAIL = os.environ.get("SKIPS_FAIL") == "1"
 
@@ -35,3 +39,21 @@ def pytest_make_collect_report(
     report = yield
     _fail_if_skipped(report)
     return report
+
+
+# Where embedded exchanges run in the test's own process; in all but the first our client talks to them.
+SERVED = ("simulator", "app", "integration", "kalshi")
+
+
+@pytest.fixture(autouse=True)
+def documented(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever an exchange answers, and whatever our client asks, has the shape that Kalshi documents."""
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    if folder not in SERVED or not HAS_SPEC:
+        yield
+        return
+    with listening() as tap:
+        yield
+    tap.check_exchange()
+    if folder != "simulator":  # there requests are wrong on purpose
+        tap.check_client()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from functools import cache
@@ -19,8 +20,9 @@ REFERENCE = Path(os.environ.get("REFERENCE_DIR") or Path(__file__).parents[3] / 
 OPENAPI, ASYNCAPI = REFERENCE / "kalshi" / "openapi.yaml", REFERENCE / "kalshi" / "asyncapi.yaml"
 PREFIX = "/trade-api/v2"
 
+HAS_SPEC = OPENAPI.is_file() and ASYNCAPI.is_file()
 needs_spec = pytest.mark.skipif(
-    not (OPENAPI.is_file() and ASYNCAPI.is_file()),
+    not HAS_SPEC,
     reason=f"needs openapi.yaml and asyncapi.yaml in {REFERENCE}/kalshi: set REFERENCE_DIR",
 )
 
@@ -57,10 +59,18 @@ def _registry(path: Path, uri: str) -> Registry[Any]:
 
 
 def check_body(schema: dict[str, Any], body: object) -> None:
-    """Raise unless a REST body has the shape that the document gives."""
-    where = {"$ref": "urn:openapi" + schema["$ref"]} if "$ref" in schema else schema
+    """Raise unless a value of the REST API has the shape that the document gives."""
     registry = _registry(OPENAPI, "urn:openapi")
-    OAS30Validator(where, registry=registry, format_checker=oas30_format_checker).validate(body)
+    anchored = _anchored(schema)
+    OAS30Validator(anchored, registry=registry, format_checker=oas30_format_checker).validate(body)
+
+
+def _anchored(node: Any) -> Any:
+    """Let the references of a part of openapi.yaml lead into the whole."""
+    if isinstance(node, dict):
+        inside = {key: _anchored(value) for key, value in node.items()}
+        return inside | ({"$ref": "urn:openapi" + node["$ref"]} if "$ref" in node else {})
+    return [_anchored(item) for item in node] if isinstance(node, list) else node
 
 
 @cache
@@ -81,6 +91,45 @@ def operation_of(method: str, path: str) -> dict[str, Any]:
         if known == method and pattern.fullmatch(path):
             return operation
     raise AssertionError(f"{method} {path} is not documented")
+
+
+def parameters_of(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the query parameters of a documented call, by name."""
+    found = {}
+    for parameter in operation.get("parameters", []):
+        if "$ref" in parameter:
+            name = parameter["$ref"].rpartition("/")[2]
+            parameter = document(OPENAPI)["components"]["parameters"][name]
+        if parameter["in"] == "query":
+            found[parameter["name"]] = parameter
+    return found
+
+
+def check_request(method: str, path: str, query: dict[str, list[str]], body: bytes) -> None:
+    """Raise unless a request is one that the document knows: parameters, their values, the body."""
+    where = f"{method} {path}"
+    operation = operation_of(method, path)
+    known = parameters_of(operation)
+    assert set(query) <= set(known), f"{where} has no {set(query) - set(known)}"
+    needed = {name for name, parameter in known.items() if parameter.get("required")}
+    assert needed <= set(query), f"{where} needs {needed - set(query)}"
+    for name, values in query.items():
+        check_body(known[name]["schema"], _typed(known[name], values))
+    if "requestBody" not in operation:
+        assert not body, f"{where} takes no body"
+        return
+    check_body(operation["requestBody"]["content"]["application/json"]["schema"], json.loads(body))
+
+
+def _typed(parameter: dict[str, Any], values: list[str]) -> object:
+    """Read a query parameter's text as the type that it is documented to have."""
+    schema = parameter["schema"]
+    if "$ref" in schema:
+        schema = document(OPENAPI)["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if schema["type"] == "array":
+        return values if parameter.get("explode", True) else values[0].split(",")
+    assert len(values) == 1, f"{parameter['name']} is given {len(values)} times"
+    return values[0] if schema["type"] == "string" else json.loads(values[0])
 
 
 def check_answer(method: str, path: str, status: int, body: object) -> None:
@@ -155,7 +204,24 @@ def check_frame(frame: dict[str, Any]) -> None:
     if frame["type"] == "market_lifecycle_v2" and frame["msg"]["event_type"] == "metadata_updated":
         name = "marketMetadataUpdatedPayload"
     assert name is not None, f"unknown type {frame['type']}"
+    _check_payload(name, frame)
+
+
+COMMAND_SCHEMAS = {
+    "subscribe": "subscribeCommandPayload",
+    "unsubscribe": "unsubscribeCommandPayload",
+    "update_subscription": "updateSubscriptionCommandPayload",
+    "list_subscriptions": "listSubscriptionsCommandPayload",
+}
+
+
+def check_command(command: dict[str, Any]) -> None:
+    """Raise unless a client's command has the shape that the document gives."""
+    _check_payload(COMMAND_SCHEMAS[command["cmd"]], command)
+
+
+def _check_payload(name: str, payload: object) -> None:
     schema = {"$ref": f"urn:asyncapi#/components/schemas/{name}"}
     registry = _registry(ASYNCAPI, "urn:asyncapi")
     checker = Draft202012Validator.FORMAT_CHECKER
-    Draft202012Validator(schema, registry=registry, format_checker=checker).validate(frame)
+    Draft202012Validator(schema, registry=registry, format_checker=checker).validate(payload)
