@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from base.simulator.decoding import UNREADABLE
+
 KEPT = 100_000
 _SECRET = ("kalshi-access-signature", "authorization", "cookie")
 
@@ -30,7 +32,7 @@ class RecordedRequest:
         """Return the decoded body, None if it is empty or not JSON."""
         try:
             return msgspec.json.decode(self.body) if self.body else None
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return None
 
 

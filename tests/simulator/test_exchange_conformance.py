@@ -90,7 +90,8 @@ def test_public_answers(sim: SimulatorServer) -> None:
     ):
         judge("GET", path, 200)
     judge("GET", f"/historical/markets/{A}", 404)
-    judge("GET", f"/historical/markets/{A}/candlesticks", 404)
+    window = "start_ts=0&end_ts=60&period_interval=1"
+    judge("GET", f"/historical/markets/{A}/candlesticks?{window}", 404)
 
 
 def test_candlestick_answers(sim: SimulatorServer) -> None:
@@ -237,6 +238,7 @@ def test_settled_answers(sim: SimulatorServer) -> None:
         pytest.param("GET", "/markets/orderbooks", 400, None, "msg", id="no tickers"),
         pytest.param("GET", "/portfolio/orders/none", 404, None, "not_found", id="unknown order"),
         pytest.param("POST", ORDERS, 400, b"{", "bad_request", id="not JSON"),
+        pytest.param("POST", ORDERS, 400, b'{"ticker": "\xff"}', "bad_request", id="not UTF-8"),
         pytest.param("POST", ORDERS, 400, ORDER | {"count": 5}, "bad_request", id="a number for a count"),
         pytest.param("POST", ORDERS, 400, ORDER | {"price": 0.1}, "bad_request", id="a float for a price"),
         pytest.param("POST", ORDERS, 400, ORDER | {"count": "1.001"}, "bad_request", id="three decimals"),

@@ -134,3 +134,17 @@ def test_an_order_group_is_not_found_under_another_subaccount(client: Client) ->
         client.call("GET", where + query).status_code for query in ("", "?subaccount=0", "?subaccount=1")
     ]
     assert statuses == [200, 200, 404]
+
+
+def test_old_combos_may_be_left_out() -> None:
+    """Settled for more than two weeks."""
+    clock = ManualClock(SystemClock().now_ms())
+    with SimulatorServer(clock=clock, semantics=Semantics(skew_window_s=1e9)) as sim:
+        for ticker in (A, COMBO):
+            sim.add_market(ticker)
+            sim.determine(ticker, "yes")
+            sim.settle(ticker)
+        clock.advance(15 * DAY_S)
+        for query, expected in (("", [COMBO, A]), ("?mve_filter=exclude", [A])):
+            found = Client(sim).get(f"/historical/markets{query}")["markets"]
+            assert [market["ticker"] for market in found] == expected

@@ -66,7 +66,7 @@ class Wiretap:
         for rule, answers in self.answers.items():
             for reply in answers:
                 body = None if reply.body is None else json.loads(msgspec.json.encode(reply.body))
-                if reply.status == 410:  # of paths that the document no longer has
+                if reply.status >= 400:  # also of the dead paths, which the document no longer has
                     check_error(reply.status, body)
                 else:
                     check_answer(rule.method, PREFIX + rule.path, reply.status, body)

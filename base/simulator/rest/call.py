@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from base.simulator.decoding import UNREADABLE
 from base.simulator.engine.refusal import Refused
 from base.simulator.keys import ApiKey
 from base.simulator.venue import MEMBER, Venue
@@ -114,7 +115,7 @@ class Call:
         """Decode the body. Raises: BadBody."""
         try:
             return msgspec.json.decode(self.body or b"{}", type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        except UNREADABLE as problem:
             raise BadBody(str(problem)) from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from base.simulator.engine.money import ONE, ZERO, contracts, dollars
 from base.simulator.engine.refusal import not_found
 from base.simulator.history import Candle, Ohlc
@@ -17,16 +19,44 @@ NO_TRADES = dict.fromkeys(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which candles are asked for. Unix seconds; ``with_before`` adds the one before the first."""
+
+    start_s: int
+    end_s: int
+    period_s: int
+    with_before: bool
+
+    @classmethod
+    def of(cls, call: Call) -> Window:
+        """Read the parameters. Raises: BadQuery."""
+        start_s, end_s = call.integer("start_ts"), call.integer("end_ts")
+        period = call.integer("period_interval")
+        if start_s is None or end_s is None or period not in PERIODS_MIN:
+            raise BadQuery("start_ts, end_ts and period_interval (1, 60 or 1440) are required")
+        return cls(start_s, end_s, period * 60, bool(call.flag("include_latest_before_start")))
+
+    def check_size(self, markets: int) -> None:
+        """Raise BadQuery unless the candles of so many markets fit into one answer."""
+        if (self.end_s - self.start_s) // self.period_s * markets > MAX_CANDLES:
+            raise BadQuery(f"at most {MAX_CANDLES} candlesticks")
+
+
 def get_candlesticks(venue: Venue, call: Call) -> Answer:
     """GET /series/{series_ticker}/markets/{ticker}/candlesticks."""
+    window = Window.of(call)
+    window.check_size(1)
     market = venue.live_market(call.params["ticker"], call.now_ms)
-    return ok({"ticker": market.ticker, "candlesticks": _candles(venue, call, market.ticker)})
+    return ok({"ticker": market.ticker, "candlesticks": _candles(venue, window, market.ticker)})
 
 
 def get_archived(venue: Venue, call: Call) -> Answer:
     """GET /historical/markets/{ticker}/candlesticks: the same, under older names."""
+    window = Window.of(call)
+    window.check_size(1)
     market = venue.archived_market(call.params["ticker"], call.now_ms)
-    listed = [_older_names(candle) for candle in _candles(venue, call, market.ticker)]
+    listed = [_older_names(candle) for candle in _candles(venue, window, market.ticker)]
     return ok({"ticker": market.ticker, "candlesticks": listed})
 
 
@@ -42,44 +72,40 @@ def _older_names(candle: Json) -> Json:
 
 
 def get_batch(venue: Venue, call: Call) -> Answer:
-    """GET /markets/candlesticks?market_tickers=A,B."""
-    tickers = call.texts("market_tickers")
+    """GET /markets/candlesticks?market_tickers=A,B. Unknown tickers are left out."""
+    tickers, window = call.texts("market_tickers"), Window.of(call)
     if not 1 <= len(tickers) <= MAX_TICKERS:
         raise BadQuery(f"invalid value for market_tickers: must have 1 to {MAX_TICKERS} items")
     live = {m.ticker for m in venue.live_markets(call.now_ms)}
     known = [t for t in tickers if t in live]
-    found = [{"market_ticker": t, "candlesticks": _candles(venue, call, t, share=len(known))} for t in known]
+    window.check_size(len(known))
+    found = [{"market_ticker": t, "candlesticks": _candles(venue, window, t)} for t in known]
     return ok({"markets": found})
 
 
 def get_of_event(venue: Venue, call: Call) -> Answer:
     """GET /series/{series_ticker}/events/{ticker}/candlesticks: one list per market."""
+    window = Window.of(call)
     markets = [m for m in venue.live_markets(call.now_ms) if m.spec.event == call.params["ticker"]]
     if not markets:
         raise not_found("event not found")
+    window.check_size(len(markets))
     return ok(
         {
             "market_tickers": [m.ticker for m in markets],
-            "market_candlesticks": [_candles(venue, call, m.ticker, share=len(markets)) for m in markets],
-            "adjusted_end_ts": call.integer("end_ts"),
+            "market_candlesticks": [_candles(venue, window, m.ticker) for m in markets],
+            "adjusted_end_ts": window.end_s,
         }
     )
 
 
-def _candles(venue: Venue, call: Call, ticker: str, *, share: int = 1) -> list[Json]:
-    """Return one market's candles; all ``share`` markets of a call together have 10,000."""
-    start, end = call.integer("start_ts"), call.integer("end_ts")
-    period = call.integer("period_interval")
-    if start is None or end is None or period not in PERIODS_MIN:
-        raise BadQuery("start_ts, end_ts and period_interval (1, 60 or 1440) are required")
-    period_s = period * 60
-    if (end - start) // period_s * share > MAX_CANDLES:
-        raise BadQuery(f"at most {MAX_CANDLES} candlesticks")
-    shown = [_json(c, period_s) for c in venue.history.candles_of(ticker, start, end, period_s)]
-    if not call.flag("include_latest_before_start"):
+def _candles(venue: Venue, window: Window, ticker: str) -> list[Json]:
+    start_s, period_s = window.start_s, window.period_s
+    shown = [_json(c, period_s) for c in venue.history.candles_of(ticker, start_s, window.end_s, period_s)]
+    if not window.with_before:
         return shown
-    before = venue.history.latest_before(ticker, start, period_s)
-    return shown if before is None else [_projected(before, start, period_s), *shown]
+    before = venue.history.latest_before(ticker, start_s, period_s)
+    return shown if before is None else [_projected(before, start_s, period_s), *shown]
 
 
 def _projected(real: Candle, start_s: int, period_s: int) -> Json:

@@ -6,7 +6,7 @@ See: docs.kalshi.com/getting_started/historical_data, read 2026-11-20.
 from __future__ import annotations
 
 from base.simulator.clock import rfc3339
-from base.simulator.engine.market import Market
+from base.simulator.engine.market import Market, is_combo
 from base.simulator.rest.call import Answer, BadQuery, Call, ok
 from base.simulator.rest.market_data import trades_page
 from base.simulator.rest.paging import page
@@ -32,6 +32,7 @@ def list_markets(venue: Venue, call: Call) -> Answer:
     event, series = call.text("event_ticker"), call.text("series_ticker")
     if sum(map(bool, (tickers, event, series))) > 1:
         raise BadQuery("tickers, event_ticker and series_ticker are mutually exclusive")
+    without_combos = call.choice("mve_filter", ("exclude",)) is not None
 
     def is_shown(market: Market) -> bool:
         return (
@@ -39,6 +40,7 @@ def list_markets(venue: Venue, call: Call) -> Answer:
             and (not tickers or market.ticker in tickers)
             and event in (None, market.spec.event)
             and series in (None, market.spec.series)
+            and not (without_combos and is_combo(market.ticker))
         )
 
     found = [m for m in venue.exchange.state.markets.values() if is_shown(m)]

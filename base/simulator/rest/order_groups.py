@@ -43,9 +43,9 @@ def _limit(body: CreateGroup | UpdateLimit) -> Decimal:
 
 
 def _find(venue: Venue, call: Call) -> Group:
+    subaccount, shard = call.subaccount() or 0, call.integer("exchange_index") or 0
     group = groups.find(venue.exchange.state, call.account_id, call.params["order_group_id"])
-    shard = call.integer("exchange_index") or 0
-    if group.subaccount != (call.subaccount() or 0) or group.exchange_index != shard:
+    if group.subaccount != subaccount or group.exchange_index != shard:
         raise not_found("order group not found")
     return group
 
@@ -88,9 +88,9 @@ def list_groups(venue: Venue, call: Call) -> Answer:
 
 def get_group(venue: Venue, call: Call) -> Answer:
     """GET /portfolio/order_groups/{order_group_id}."""
-    state = venue.exchange.state
+    state, wanted = venue.exchange.state, call.subaccount()
     group = groups.find(state, call.account_id, call.params["order_group_id"])
-    if call.subaccount() not in (None, group.subaccount):
+    if wanted not in (None, group.subaccount):
         raise not_found("order group not found")
     body: Json = {
         "is_auto_cancel_enabled": not group.is_triggered,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from base.simulator.decoding import UNREADABLE
 from base.simulator.rest import (
     api_keys,
     candlesticks,
@@ -206,6 +207,6 @@ def bill(rule: Rule, call: Call) -> Bill:
 def _peek(body: bytes) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(body) if body else {}
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return {}
     return decoded if isinstance(decoded, dict) else {}

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from base.simulator.decoding import UNREADABLE
 from base.simulator.engine.grid import GRIDS, Grid
 from base.simulator.engine.money import ONE, read_price
 from base.simulator.engine.orders import Side
@@ -77,7 +78,7 @@ def _bodies(path: Path) -> Iterator[dict[str, Any]]:
 def _decode(raw: bytes) -> dict[str, Any] | None:
     try:
         body = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     is_line = isinstance(body, dict) and isinstance(body.get("recv_ns"), int)
     return body if is_line else None

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from base.simulator.decoding import UNREADABLE
+
 TEXTS = {
     1: "Unable to process message",
     2: "Params required",
@@ -137,7 +139,7 @@ def decode(frame: str | bytes) -> Command:
     """Decode a frame from a client, text or binary. Raises: CommandError(1)."""
     try:
         body = msgspec.json.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise CommandError(1) from None
     if not isinstance(body, dict):
         raise CommandError(1)
