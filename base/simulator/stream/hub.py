@@ -25,6 +25,9 @@ from base.simulator.stream.session import Session
 from base.simulator.stream.subscription import Subscription
 from base.simulator.venue import Venue
 
+# The combos' channel has no words for these.
+UNTOLD_OF_COMBOS = ("metadata_updated", "price_level_structure_updated")
+
 
 class Hub:
     """All sessions. Each message is encoded once, whoever reads it."""
@@ -52,14 +55,11 @@ class Hub:
             case BookCleared():
                 self._publish_cleared(event)
             case MarketChanged():
-                market = self._venue.exchange.state.markets[event.ticker]
-                msg = lifecycle_frames.lifecycle_msg(market, event)
-                channel = _lifecycle(event.ticker)
-                self._to_all(channel, channel, None, msg)
+                self._publish_life(event)
             case EventListed():
                 msg = lifecycle_frames.event_msg(event)
                 self._to_all(_lifecycle(event.event_ticker), "event_lifecycle", None, msg)
-            case EventFeesChanged():
+            case EventFeesChanged() if not is_combo(event.event_ticker):
                 msg = lifecycle_frames.event_fees_msg(event)
                 self._to_all("market_lifecycle_v2", "event_fee_update", None, msg)
             case Filled() | OrderChanged() | HoldingChanged() | GroupChanged():
@@ -89,6 +89,13 @@ class Hub:
     def _to_all(self, channel: str, kind: str, ticker: str | None, msg: bytes) -> None:
         for session, subscription in self._subscribed(channel, ticker):
             session.push(subscription, kind, msg)
+
+    def _publish_life(self, event: MarketChanged) -> None:
+        if is_combo(event.ticker) and event.kind in UNTOLD_OF_COMBOS:
+            return
+        msg = lifecycle_frames.lifecycle_msg(self._venue.exchange.state.markets[event.ticker], event)
+        channel = _lifecycle(event.ticker)
+        self._to_all(channel, channel, None, msg)
 
     def _publish_delta(self, event: BookChanged) -> None:
         encoded = lru_cache(partial(frames.delta_msg, self._market_id(event.ticker), event))
