@@ -31,8 +31,10 @@ def exchange() -> Iterator[Exchange]:
     command = [sys.executable, "run.py", "simulate", "--scenario", "calm"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield Exchange(**json.loads(process.stdout.readline()))
-        process.terminate()
+        try:
+            yield Exchange(**json.loads(process.stdout.readline()))
+        finally:
+            process.terminate()
 
 
 def visit(exchange: Exchange, module: str, *, aside: bool) -> Any:
