@@ -1,4 +1,4 @@
-"""Whether our API key may still do what exits need: looked at every hour, and soon after a refusal."""
+"""Whether our API key may still do what exits need: looked at every five minutes, and after a refusal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from base.kalshi.account_terms import AccountLimits, KeyTerms
 from base.model import PositionsRead
 from base.risk.messages import AlarmChanged, ElsewhereSeen, Message
 
-LOOK_EVERY_S = 3600.0
+LOOK_EVERY_S = 300.0
+"""A write scope that was taken away shows in nothing else until an exit is refused. Seconds."""
 RETRY_S = 60.0
 """What is wrong is looked at again this often, never more: a banned address is not freed by asking."""
 TICK_S = 1.0

@@ -41,6 +41,8 @@ Look = Callable[[Guard, bool], tuple[Sighting | None, Freshness]]
 ANSWER_OVERDUE_S = 10.0
 MOST_ATTEMPTS = 60
 """Attempts a minute on the account beyond which something is wrong."""
+CATCH_UP_EVERY_S, CATCH_UP_FAILING_S = 2.0, 10.0
+"""Between reads that catch up with a new connection, however often we sweep; and while they fail."""
 LATE_LISTINGS_S = (1.0, 5.0)
 """After an exit our resting orders are listed again: what was created before its end is cancelled."""
 
@@ -98,6 +100,7 @@ class Guards:
     sent_s: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_ATTEMPTS + 1))
     alarms: dict[str, float] = field(default_factory=dict)  # those that belong to no holding
     failing_since_s: dict[str, float] = field(default_factory=dict)
+    next_catch_up_s: float = float("-inf")
     has_positions: set[int] = field(default_factory=set)  # sub-accounts read at least once
 
     # --- messages -----------------------------------------------------------------------------
@@ -123,8 +126,12 @@ class Guards:
 
         An alarm that was seen and forgotten comes back every minute.
         """
-        for subaccount in sorted(self.catching_up_ms):
-            self.out.put(ReadPositions(subaccount))
+        if self.catching_up_ms and now.boot_s >= self.next_catch_up_s:
+            # While the exchange refuses us, asking as often as we sweep would be hammering.
+            is_failing = "ReadPositions" in self.failing_since_s
+            self.next_catch_up_s = now.boot_s + (CATCH_UP_FAILING_S if is_failing else CATCH_UP_EVERY_S)
+            for subaccount in sorted(self.catching_up_ms):
+                self.out.put(ReadPositions(subaccount))
         for reason in list(self.alarms):
             self.ring(reason, now)
         for key, pace in list(self.paces.items()):

@@ -57,6 +57,7 @@ class Reconciler(threading.Thread):
         self._under_way: set[object] = set()
         self._again: set[object] = set()
         self._later: list[tuple[float, ReadRequest]] = []
+        self._failing: dict[str, str] = {}  # why, by what is read
         # Replaced whole by the monitor thread, read by this one:
         self.held: frozenset[str] = frozenset()
         self.exits_open = 0
@@ -152,6 +153,7 @@ class Reconciler(threading.Thread):
         """Read; whatever goes wrong is told, for nobody looks into a pool's futures."""
         try:
             read()
+            self._works(what)
         except MonitorError as e:
             self._failed(what, e)
         except Exception as e:
@@ -170,6 +172,16 @@ class Reconciler(threading.Thread):
             case ReadMarket(ticker):
                 return MarketsSeen(markets=self._account.markets([ticker]))
 
+    def _works(self, what: str) -> None:
+        with self._lock:
+            was_failing = self._failing.pop(what, None) is not None
+        if was_failing:
+            _log.info("read_works_again what=%s", what)
+
     def _failed(self, what: str, error: Exception) -> None:
-        _log.warning("read_failed what=%s why=%s", what, error)
+        why = str(error)
+        with self._lock:
+            is_news, self._failing[what] = self._failing.get(what) != why, why
+        if is_news:  # once, not with every try
+            _log.warning("read_failed what=%s why=%s", what, why)
         self._submit(ReadFailed(what=what, why=str(error)))

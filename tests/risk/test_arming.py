@@ -8,7 +8,7 @@ import pytest
 
 from base.model import Key, Side
 from base.risk.guards import Guards, Terms
-from base.risk.messages import Closed, Linked, PersonAsks, ReadPositions
+from base.risk.messages import Closed, Linked, PersonAsks, ReadFailed, ReadPositions
 from base.risk.rules import AlreadyBreached, Rule, StopSettings
 from tests.risk.world import KEY, TICKER, World, armed
 
@@ -243,6 +243,25 @@ def test_reads_catch_up_with_a_new_connection() -> None:
     world.guards.sweep(world.moment())
     world.step()
     assert ReadPositions(0) not in world.effects
+
+
+def test_catching_up_does_not_hammer_an_exchange_that_refuses_us() -> None:
+    """Every two seconds however often we sweep; every ten once the reads fail."""
+    world = armed()
+    world.tell(Linked(True))
+    world.effects.clear()
+
+    def reads(seconds: float) -> int:
+        world.effects.clear()
+        for _ in range(round(seconds / 0.1)):
+            world.now_s += 0.1
+            world.guards.sweep(world.moment())
+            world.tell(Linked(False))  # takes what was asked for
+        return sum(isinstance(effect, ReadPositions) for effect in world.effects)
+
+    assert 9 <= reads(20) <= 11
+    world.tell(ReadFailed(what="ReadPositions", why="401"))
+    assert 1 <= reads(20) <= 3
 
 
 def test_a_position_that_turned_over_keeps_the_entry_its_read_told() -> None:
