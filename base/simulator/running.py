@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import socket
 import time
@@ -51,6 +52,11 @@ class QuietServer(uvicorn.Server):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """Drop uvicorn's word on an upgrade that was refused: that is an answer here, not a mistake."""
+    return "without completing handshake" not in record.getMessage()
+
+
 class Running:
     """Serve ``venue`` on ``listener`` and play ``scenario`` at ``speed``."""
 
@@ -68,6 +74,7 @@ class Running:
         self._started_ms = venue.now_ms()
         self._played_s = 0.0
         self._was_in_weekly_pause = False
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_saying)
         self._server = QuietServer(self._config())
         scenario.open(self.stage)
         venue.publish()

@@ -6,7 +6,7 @@ import asyncio
 import socket as sockets
 
 import pytest
-from websocket import ABNF
+from websocket import ABNF, WebSocketBadStatusException
 
 from base.simulator.clock import SystemClock
 from base.simulator.rate_limits import UNLIMITED
@@ -15,7 +15,7 @@ from base.simulator.scenarios.stage import Empty, Stage
 from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
 from base.simulator.venue import Venue
-from tests.simulator.loopback import A, Feed, eventually
+from tests.simulator.loopback import A, Client, Feed, eventually
 
 
 def test_pings_say_heartbeat_and_a_dead_peer_is_dropped() -> None:
@@ -97,3 +97,14 @@ class Broken(Empty):
 def listener() -> sockets.socket:
     """Return a free port of the loopback."""
     return sockets.create_server(("127.0.0.1", 0))
+
+
+def test_a_refused_upgrade_is_no_error_of_the_server(
+    sim: SimulatorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was answered; whoever reads the log must not look for a mistake."""
+    sim.refuse_connections(403)
+    with pytest.raises(WebSocketBadStatusException):
+        Feed(sim)
+    Client(sim).get("/markets")  # the server has gone on since
+    assert [record.name for record in caplog.records if record.name.startswith("uvicorn")] == []
