@@ -147,6 +147,9 @@ def simulate(
     ] = "demo",
     speed: Annotated[float, typer.Option(help="Factor on the scenario's time")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed plays the same market")] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Thursday's pause, settlement's minute, lapsed attestations")
+    ] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     log_level: LogLevelOption = None,
@@ -154,7 +157,7 @@ def simulate(
     """The embedded exchange alone; its first line says where it listens."""
     from base.simulator.__main__ import simulate as play
 
-    return play(port=port, scenario=scenario, speed=speed, seed=seed)
+    return play(port=port, scenario=scenario, speed=speed, seed=seed, strict=strict)
 
 
 @app.command()

@@ -173,3 +173,24 @@ def test_combos_are_apart(client: Client) -> None:
     for choice, tickers in (("only", {"KXMVESIM-26DEC31-A"}), ("exclude", {A})):
         assert {m["ticker"] for m in client.get(f"/markets?mve_filter={choice}")["markets"]} == tickers
     assert [e["event_ticker"] for e in client.get("/events")["events"]] == ["KXSIM-26DEC31"]
+
+
+def test_a_block_trade_is_marked_and_touches_no_book(client: Client) -> None:
+    """It moves the last price and the volume; lists can leave it out."""
+    book = client.get(f"/markets/{A}/orderbook")
+    client.sim.block_trade(A, "0.10", "500")
+    client.order(count="1.00", price="0.5000")
+    trades = {
+        query: client.get(f"/markets/trades{query}")["trades"]
+        for query in ("", "?is_block_trade=true", "?is_block_trade=false")
+    }
+    assert [[t["is_block_trade"] for t in found] for found in trades.values()] == [
+        [False, True],
+        [True],
+        [False],
+    ]
+    assert client.get(f"/markets/{A}")["market"]["volume_fp"] == "501.00"
+    assert (
+        client.get(f"/markets/{A}/orderbook")["orderbook_fp"]["no_dollars"]
+        == book["orderbook_fp"]["no_dollars"]
+    )

@@ -10,7 +10,7 @@ from base.simulator.engine.events import Filled, Traded
 from base.simulator.engine.fees import charge, model_fee
 from base.simulator.engine.market import Market
 from base.simulator.engine.money import ZERO
-from base.simulator.engine.orders import Order, Prevention, cost_per_contract
+from base.simulator.engine.orders import Order, Prevention, Side, cost_per_contract
 from base.simulator.engine.state import State
 
 TRADE_ID, ORDER_ID, MARKET_ID = 1, 2, 3
@@ -91,6 +91,12 @@ def _meet(state: State, market: Market, taker: Order, maker: Order, count: Decim
     execute(state, market, taker, maker, maker.price, count, now_ms)
 
 
+def block_trade(state: State, market: Market, price: Decimal, count: Decimal, now_ms: int) -> None:
+    """Report a trade that others agreed on off the book: a last price that nobody could have hit."""
+    _trade(state, market, price, count, Side.BID, now_ms, is_block=True)
+    state.report_top(market, now_ms)
+
+
 def execute(
     state: State,
     market: Market,
@@ -101,6 +107,22 @@ def execute(
     now_ms: int,
 ) -> None:
     """Carry out one trade for both of its orders, taker first."""
+    done = _trade(state, market, price, count, taker.side, now_ms)
+    for order, is_taker in ((taker, True), (maker, False)):
+        _apply(state, market, order, done, is_taker=is_taker)
+
+
+def _trade(
+    state: State,
+    market: Market,
+    price: Decimal,
+    count: Decimal,
+    taker_side: Side,
+    now_ms: int,
+    *,
+    is_block: bool = False,
+) -> Execution:
+    """Report a public trade."""
     number = state.number()
     done = Execution(state.uuid(TRADE_ID, number), number, price, count, now_ms)
     market.last, market.last_size = price, count
@@ -113,12 +135,12 @@ def execute(
             ticker=market.ticker,
             price=price,
             count=count,
-            taker_side=taker.side,
+            taker_side=taker_side,
             now_ms=now_ms,
+            is_block=is_block,
         )
     )
-    for order, is_taker in ((taker, True), (maker, False)):
-        _apply(state, market, order, done, is_taker=is_taker)
+    return done
 
 
 def _apply(state: State, market: Market, order: Order, done: Execution, *, is_taker: bool) -> None:
