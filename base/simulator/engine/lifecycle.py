@@ -39,6 +39,8 @@ def add_market(state: State, spec: MarketSpec, now_ms: int) -> Market:
     if not any(other.spec.event == spec.event for other in state.markets.values()):
         _list_event(state, spec)
     state.markets[spec.ticker] = market
+    if spec.mutually_exclusive:
+        state.exclusive_events.add(spec.event)
     _report(state, market, "created", now_ms, close_ms=spec.close_ms, grid=spec.grid)
     return market
 

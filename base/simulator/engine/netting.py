@@ -31,14 +31,14 @@ def returned(
 
     ``instead`` gives signed counts of some tickers as they would be after a trade.
     """
-    if not account.netting.get(subaccount, True):
-        return ZERO
+    if not state.exclusive_events or not account.netting.get(subaccount, True):
+        return ZERO  # the common case costs nothing, however many positions there are
     held: dict[str, list[Decimal]] = {}
     for (own, ticker), holding in account.holdings.items():
         spec = state.markets[ticker].spec
         count = (instead or {}).get(ticker, holding.count)
         is_here = own == subaccount and holding.exchange_index == exchange_index
-        if is_here and spec.mutually_exclusive and count < 0:
+        if is_here and spec.event in state.exclusive_events and count < 0:
             held.setdefault(spec.event, []).append(-count)
     return sum((_certain(state, event, counts) for event, counts in held.items()), ZERO)
 

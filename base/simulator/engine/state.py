@@ -80,6 +80,7 @@ class State:
     transfers: list[Transfer] = field(default_factory=list)
     maintenance: list[tuple[int, int]] = field(default_factory=list)  # planned: (start, end), Unix ms
     fee_overrides: dict[str, tuple[str, Decimal]] = field(default_factory=dict)  # by event
+    exclusive_events: set[str] = field(default_factory=set)  # at most one market resolves to YES
     expiring: set[str] = field(default_factory=set)  # ids of resting orders with an end
     fees_collected: Decimal = ZERO
     issued: int = 0
