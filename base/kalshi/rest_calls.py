@@ -22,6 +22,10 @@ LONGEST_RETRY_S = 2.0
 T = TypeVar("T")
 
 
+class _NoBudget(TransportError):
+    """No tokens before the deadline: nothing was sent."""
+
+
 class RestCalls:
     """The budget, the deadline and the retries around the transport."""
 
@@ -77,7 +81,7 @@ class RestCalls:
             deadline_s = self._clock.boot_s() + self._timeout_s
         cost = self._budget.cost(method, path) if cost is None else cost
         if not self._budget.take(kind, cost, shard, self._for_exits, deadline_s):
-            raise TransportError("the account's request budget is used up")
+            raise _NoBudget("the account's request budget is used up")
         try:
             answer = self._transport.call(method, path, deadline_s, query, body)
         except MonitorError:
@@ -128,13 +132,17 @@ class RestCalls:
         """
         deadline_s = self._clock.boot_s() + self._timeout_s
         backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        failure: MonitorError | None = None
         while True:
             try:
                 found = self.once("GET", path, query, kind=kind, cost=cost, deadline_s=deadline_s)
                 if found.status == 200 or found.status in also:
                     return found
                 raise self.error_of(found)
-            except (TransportError, OutcomeUnknown):
+            except _NoBudget as e:
+                raise failure or e from None  # that it may not be repeated in time is not what went wrong
+            except (TransportError, OutcomeUnknown) as e:
+                failure = e
                 delay_s = backoff.next_delay_s(random.random()) + 0.05
                 if self._clock.boot_s() + delay_s >= deadline_s:
                     raise
