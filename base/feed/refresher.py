@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from base.clock import Clock
-from base.errors import MonitorError
+from base.errors import MonitorError, RequestRefused
 from base.feed.backoff import Backoff
 from base.feed.price_audit import PriceAudit
 from base.feed.price_cache import PriceCache
@@ -30,6 +30,8 @@ UNPROVEN_FOR_S = 0.3
 """A proof that is back within this time was only late: nothing is read for it."""
 CALLS_PER_S = 10.0
 """Half of the smallest tier's read budget: 200 tokens a second at 10 a call."""
+SPOILED = frozenset({400, 404, 414})
+"""Refusals of a whole call that one of its markets may be the reason of."""
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 5.0
 
@@ -79,6 +81,7 @@ class PriceRefresher:
         # Owned by the thread:
         self._read_s: dict[str, float] = {}  # when each market was last read
         self._unproven_s: dict[str, float] = {}  # since when it has not been proven
+        self._spoilers: set[str] = set()  # markets whose last read was refused: each is read alone
         self._backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
         self._not_before_s = float("-inf")
         self._next_call_s = float("-inf")
@@ -122,13 +125,21 @@ class PriceRefresher:
             return  # requests wait in _asked until REST is tried again
         asked = self._take_asked()
         wanted = list(dict.fromkeys([*asked, *due]))
-        for at in range(0, len(wanted), BATCH):
-            if not self._read(wanted[at : at + BATCH]):
-                self._ask_again([ticker for ticker in asked if ticker in wanted[at:]])
+        calls = self._in_calls(wanted)
+        for n, tickers in enumerate(calls):
+            if not self._read(tickers):
+                left = {ticker for later in calls[n:] for ticker in later}
+                self._ask_again([ticker for ticker in asked if ticker in left])
                 return
         if not wanted and (tickers := self._audit.due(self._proven(held), self._clock.boot_s())):
             self._read(tickers)
         self._audit.judge(self._clock.boot_s())
+
+    def _in_calls(self, wanted: list[str]) -> list[list[str]]:
+        """As many markets a call as it takes, and what spoils a call by itself, last."""
+        good = [ticker for ticker in wanted if ticker not in self._spoilers]
+        alone = [[ticker] for ticker in wanted if ticker in self._spoilers]
+        return [good[at : at + BATCH] for at in range(0, len(good), BATCH)] + alone
 
     def _take_asked(self) -> list[str]:
         with self._lock:
@@ -144,6 +155,7 @@ class PriceRefresher:
         known = set(self._cache.tickers()) | held
         for ticker in set(self._read_s) - known:
             del self._read_s[ticker]
+        self._spoilers &= known
         due = []
         for ticker in known:
             if self._cache.freshness(ticker).is_proven:
@@ -170,8 +182,11 @@ class PriceRefresher:
         try:
             quotes = self._reader.read_books(tickers)
         except MonitorError as e:
+            if isinstance(e, RequestRefused) and e.status in SPOILED:
+                return self._refused(e, tickers)
             self._failed(e, tickers)
             return False
+        self._spoilers.difference_update(tickers)
         for ticker in tickers:
             self._read_s[ticker] = started_s
         for quote in quotes:
@@ -180,6 +195,19 @@ class PriceRefresher:
         self.last_success_s = self._clock.boot_s()
         self.failing_since_s = None
         self._backoff.reset()
+        return True
+
+    def _refused(self, error: RequestRefused, tickers: list[str]) -> bool:
+        """One market may spoil the call for all: find out which, so that it alone goes without a price."""
+        if len(tickers) > 1:
+            half = len(tickers) // 2
+            return self._read(tickers[:half]) and self._read(tickers[half:])
+        (ticker,) = tickers
+        self._read_s[ticker] = self._clock.boot_s()
+        self.last_error = str(error)
+        if ticker not in self._spoilers:
+            self._spoilers.add(ticker)
+            log.warning("price refused ticker=%s reason=%s", ascii(ticker), ascii(str(error)))
         return True
 
     def _failed(self, error: MonitorError, tickers: list[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pytest
 
 from base.clock import SystemClock
-from base.errors import OutcomeUnknown
+from base.errors import OutcomeUnknown, RequestRefused
 from base.feed.freshness import ConnectionFacts, Lag, MarketFacts
 from base.feed.price_cache import PriceCache
 from base.feed.refresher import HELD_EVERY_S, PriceRefresher
@@ -27,6 +27,7 @@ class Exchange:
         self.calls: list[list[str]] = []
         self.bid = "0.40"
         self.fails = False
+        self.refused: set[str] = set()
         self.may_answer = threading.Event()
         self.may_answer.set()
 
@@ -36,6 +37,8 @@ class Exchange:
         self.may_answer.wait(5)
         if self.fails:
             raise OutcomeUnknown("HTTP 503")
+        if self.refused & set(tickers):
+            raise RequestRefused(404, "not_found")
         return [make_quote(self.bid, "0.60", at_s=started_s, ticker=t, source=Source.REST) for t in tickers]
 
 
@@ -158,6 +161,25 @@ def test_failures_back_off_and_are_told():
     bench.run(6)
     assert bench.refresher.failing_since_s is None
     assert bench.refresher.last_success_s is not None
+
+
+def test_a_market_that_is_refused_costs_no_other_its_price():
+    """A call that is refused for one of its markets is made in parts; from then on that one is read alone."""
+    held = [f"KX-{n}" for n in range(8)]
+    bench = Bench(*held)
+    bench.exchange.refused = {"KX-3"}
+    bench.run(1.0)
+    assert {ticker for ticker in held if bench.cache.quote(ticker)} == {*held} - {"KX-3"}
+    bench.exchange.calls.clear()
+    bench.run(HELD_EVERY_S + 0.5)
+    assert all(call == ["KX-3"] or "KX-3" not in call for call in bench.exchange.calls)
+    assert ["KX-3"] in bench.exchange.calls
+    bench.exchange.refused.clear()
+    bench.run(HELD_EVERY_S + 0.5)
+    assert bench.cache.quote("KX-3") is not None
+    bench.exchange.calls.clear()
+    bench.run(2 * HELD_EVERY_S)
+    assert any("KX-3" in call and len(call) > 1 for call in bench.exchange.calls)
 
 
 def test_request_outlives_a_failure():
