@@ -182,6 +182,10 @@ class Fill:
         """The price seen from ``side``."""
         return self.yes_price if side is Side.YES else 1 - self.yes_price
 
+    def count_for(self, side: Side) -> Decimal:
+        """The contracts of ``side`` that it added; below zero, took away."""
+        return self.signed_count if side is Side.YES else -self.signed_count
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:

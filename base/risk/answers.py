@@ -101,7 +101,10 @@ def _place_fills(guard: Guard, intent: Intent) -> None:
             attempt.fills[fill.trade_id] = fill
         else:
             guard.line(
-                "EXTERNAL", count=fill.signed_count, price=fill.price_for(guard.side), order=fill.order_id
+                "EXTERNAL",
+                count=fill.count_for(guard.side),
+                price=fill.price_for(guard.side),
+                order=fill.order_id,
             )
 
 

@@ -95,8 +95,12 @@ def _take_over_pending(guard: Guard, seen: Sighting, ctx: Context) -> Sighting:
     """Let a remade stop take over once it is seen safe; what was seen before that does not fire it."""
     if guard.pending is None or ctx.market is None or not is_safe(guard.pending, seen, ctx.market, ctx.now):
         return seen
-    guard.stop, guard.pending = guard.pending, None
-    guard.target_is_armed = False
+    old, new = guard.stop, guard.pending
+    guard.stop, guard.pending, guard.target_is_armed = new, None, False
+    is_resized = old is not None and old.rule is new.rule  # of another rule the reload speaks
+    has_moved = old is None or (old.trigger, old.target) != (new.trigger, new.target)
+    if is_resized and has_moved and guard.state is State.ARMED:
+        guard.say_armed(new, seen.quote.bid, "resized")
     return replace(seen, lowest=seen.quote, highest=seen.quote, stop_touch=None, target_touch=None)
 
 
@@ -151,16 +155,8 @@ def _arm(guard: Guard, ctx: Context) -> None:
     guard.protect()
     _sees(guard)
     guard.move(Event.SEEN_SAFE, ctx, trigger=guard.stop.trigger, bid=ctx.seen.quote.bid)
-    guard.line(
-        "ARMED",
-        count=guard.count,
-        entry=guard.entry,
-        trigger=guard.stop.trigger,
-        target=guard.stop.target,
-        bid=ctx.seen.quote.bid,
-        rule=guard.stop.rule.name,
-        reason="reloaded" if guard.is_renewed else guard.stop.rule.name,
-    )
+    reason = "reloaded" if guard.is_renewed else guard.stop.rule.name
+    guard.say_armed(guard.stop, ctx.seen.quote.bid, reason)
     guard.is_renewed = False
     if was_said:
         guard.line("PROTECTED", count=guard.count, reason=was_said)

@@ -136,6 +136,13 @@ class Guard:
         """Write one line of the stop-loss log."""
         self.put(Line(event=event, key=self.key, side=self.side, fields=fields))
 
+    def say_armed(self, stop: Stop, bid: Decimal | None, reason: str) -> None:
+        """Tell which levels are armed from now on."""
+        self.line(
+            "ARMED", count=self.count, entry=self.entry, trigger=stop.trigger, target=stop.target, bid=bid,
+            rule=stop.rule.name, reason=reason,
+        )  # fmt: skip
+
     def ask(self, effect: Effect, ctx: Context, every_s: float) -> None:
         """Ask for a read, at most once in ``every_s`` seconds for each kind."""
         kind = type(effect).__name__

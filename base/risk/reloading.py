@@ -93,10 +93,7 @@ def _say_taken(guard: Guard, ctx: Context, new: Stop) -> None:
     guard.is_renewed = False
     guard.move(Event.RESIZED, ctx, why="reloaded", rule=new.rule.name, trigger=new.trigger, target=new.target)
     assert ctx.seen is not None
-    guard.line(
-        "ARMED", count=guard.count, entry=guard.entry, trigger=new.trigger, target=new.target,
-        bid=ctx.seen.quote.bid, rule=new.rule.name, reason="reloaded",
-    )  # fmt: skip
+    guard.say_armed(new, ctx.seen.quote.bid, "reloaded")
 
 
 def _refuse(guard: Guard, old: Stop, rule: Rule, why: str) -> None:

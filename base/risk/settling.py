@@ -188,7 +188,8 @@ def _attempt_of(guard: Guard, client_id: str | None, order_id: str | None) -> At
 
 def _external_fill(guard: Guard, ctx: Context, fill: Fill, before: Decimal) -> None:
     """A trade that is not the exit's: the user or the strategy. Absorbed, flagged, protected."""
-    guard.line("EXTERNAL", count=fill.signed_count, price=fill.price_for(guard.side), order=fill.order_id)
+    count, price = fill.count_for(guard.side), fill.price_for(guard.side)
+    guard.line("EXTERNAL", count=count, price=price, order=fill.order_id)
     after = guard.holding.signed
     grown = abs(after) - abs(before) if after * before > ZERO else ZERO
     if grown > ZERO:

@@ -139,10 +139,22 @@ def test_a_resize_makes_the_stop_anew_and_keeps_the_old_until_seen_safe() -> Non
     world.tell(fill)
     assert world.guard.count == D(20)
     assert world.guard.entry == D("0.75")
-    assert "RESIZED" in world.events
+    assert world.line("RESIZED")["trigger"] == D("0.30"), "still armed at that moment"
     world.quiet(1)
     assert world.guard.stop is not None
     assert world.guard.stop.trigger == D("0.375")
+    assert world.line("ARMED")["trigger"] == D("0.375")
+    assert world.line("ARMED")["reason"] == "resized"
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_trade_elsewhere_is_told_from_the_side_held(side: Side) -> None:
+    """Three more contracts are three, two fewer are minus two, for NO as for YES."""
+    world = World(Rule(name="default", loss_percent=D(50)), side)
+    world.hold("10", "0.60").bid("0.45").quiet(6)
+    for sold, held, told in (("-3", "13", "3"), ("2", "11", "-2")):
+        world.tell(world.fill(sold, held, trade=told, price="0.50", ours=False))
+        assert (world.line("EXTERNAL")["count"], world.line("EXTERNAL")["price"]) == (D(told), D("0.50"))
 
 
 def test_a_take_profit_already_passed_does_not_sell_and_the_stop_protects() -> None:
