@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import deque
@@ -44,9 +45,9 @@ class EventLog:
         self._lock = threading.Lock()  # the event-log lock: one line at a time
         self._recent: deque[str] = deque(maxlen=200)
         self.failures = 0
+        self._path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8", buffering=1)
+            self._file = self._open()
         except OSError as e:
             raise ConfigError("paths.logs", f"cannot write {path}: {e.strerror}") from e
 
@@ -58,12 +59,27 @@ class EventLog:
         with self._lock:
             self._recent.append(text)
             try:
+                self._follow_path()
                 self._file.write(text + "\n")
                 if line.event in LOUD or line.fields.get("reason") in RELOADED:
                     self._echo.write(text + "\n")
                     self._echo.flush()
             except (OSError, ValueError):
                 self.failures += 1
+
+    def _open(self) -> TextIO:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return self._path.open("a", encoding="utf-8", buffering=1)
+
+    def _follow_path(self) -> None:
+        """Begin a new file where the old one was moved away, as those do who rotate logs, or removed."""
+        try:
+            if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+                return
+        except FileNotFoundError:
+            pass
+        old, self._file = self._file, self._open()
+        old.close()
 
     def recent(self, count: int) -> list[str]:
         """The newest lines, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -89,3 +90,23 @@ def test_alarms_go_to_stderr_too(tmp_path: Path) -> None:
     assert "ALARM" in echo.getvalue()
     assert "ARMED" not in echo.getvalue()
     log.close()
+
+
+@pytest.mark.parametrize("leaves", ["moved", "removed", "folder removed"])
+def test_a_log_that_was_rotated_begins_anew(tmp_path: Path, leaves: str) -> None:
+    """Whoever reads the path with ``tail -F`` sees the next event, wherever the old file went."""
+    path = tmp_path / "logs" / "stop_loss.log"
+    log = EventLog(path, Noon(), echo=io.StringIO())
+    halted, resumed = (Line(event=e, key=None, side=None, fields={}) for e in ("HALTED", "RESUMED"))
+    log.write(halted)
+    if leaves == "moved":
+        path.rename(path.with_suffix(".log.1"))
+    elif leaves == "removed":
+        path.unlink()
+    else:
+        shutil.rmtree(path.parent)
+    log.write(resumed)
+    log.write(resumed)
+    log.close()
+    assert [line.split()[1] for line in path.read_text().splitlines()] == ["RESUMED", "RESUMED"]
+    assert log.failures == 0
