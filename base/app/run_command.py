@@ -25,6 +25,8 @@ from base.units import price_text
 WATCH_S = 0.25
 UI_STOP_S = 1.0
 HARD_EXIT_S = 4.8
+LAST_WORDS_S = 1.0
+"""How long a terminal is given to take them, on a machine that is busy. Seconds."""
 ABANDONED_S = 0.3
 """What reads under way are given once everything has ended: they change nothing any more. Seconds."""
 # One of these that dies ends the process; any other that fails is logged and leaves the stops alone.
@@ -170,6 +172,7 @@ def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
             "alarms": view.alarms_raised,
         }
         print(json.dumps({"summary": summary}), flush=True)
+    drain(LAST_WORDS_S)
     _end_anyway(status, ABANDONED_S)
     return status
 
