@@ -248,8 +248,14 @@ class PaperExchange:
         return ()
 
     def markets(self, tickers: Collection[str]) -> Mapping[str, Market]:
-        """The markets, as the exchange lists them."""
-        return self._account.markets(tickers)
+        """The markets, as the exchange lists them. Nothing is held any more of one that is settled."""
+        found = self._account.markets(tickers)
+        settled = [ticker for ticker, market in found.items() if market.status.is_settling]
+        with self._lock:
+            has_changed = self._book.settle(settled)
+        if has_changed:
+            self._save()
+        return found
 
     def shards(self) -> tuple[ShardStatus, ...]:
         """The exchange's status."""

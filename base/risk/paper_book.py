@@ -6,7 +6,7 @@ on paper. When the real position shrinks or settles, what was sold of it on pape
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -73,6 +73,14 @@ class PaperBook:
             self.sold.pop(key, None)
         if not signed:
             self.real.pop(key, None)
+
+    def settle(self, tickers: Collection[str]) -> bool:
+        """Drop what was traded on paper in markets whose result is known; whether there was anything."""
+        before = len(self.own) + len(self.sold)
+        for key in [key for key in {*self.own, *self.sold} if key.ticker in tickers]:
+            self._set_own(key, ZERO, None)
+            self.sold.pop(key, None)
+        return len(self.own) + len(self.sold) < before
 
     def positions(self, subaccount: int, real: Iterable[Position]) -> tuple[Position, ...]:
         """Every position of the sub-account with the paper trades on top."""

@@ -19,6 +19,7 @@ from base.model import (
     Fill,
     Key,
     Market,
+    MarketStatus,
     OrderReport,
     OrdersRead,
     Position,
@@ -40,6 +41,7 @@ class RealAccount:
 
     def __init__(self, *held: Position):
         self.held = held
+        self.listed: dict[str, Market] = {}
 
     def positions(self, subaccount: int) -> PositionsRead:
         """Every position."""
@@ -54,8 +56,8 @@ class RealAccount:
         raise AssertionError("real orders are not paper's")
 
     def markets(self, tickers: Collection[str]) -> Mapping[str, Market]:
-        """None known."""
-        return {}
+        """Those that are listed."""
+        return self.listed
 
     def shards(self) -> tuple[ShardStatus, ...]:
         """None known."""
@@ -184,6 +186,19 @@ def test_paper_trades_survive_a_restart(tmp_path: Path) -> None:
     paper.sell("10", "0.30")
     paper.exchange = paper.open()
     assert paper.held == {}
+
+
+def test_a_settled_market_leaves_nothing_on_paper(tmp_path: Path) -> None:
+    """Nobody pays out on paper; what stayed would be found anew at every start, for ever."""
+    paper = Paper(tmp_path)
+    paper.world.cache.put(replace(paper.world.quote("0.40"), asks=((D("0.42"), D(9)),)))
+    paper.buy("5", "0.43")
+    for status, held in ((MarketStatus.CLOSED, {TICKER: D(5)}), (MarketStatus.FINALIZED, {})):
+        paper.real.listed = {TICKER: replace(paper.world.market, status=status)}
+        paper.exchange.markets([TICKER])
+        assert paper.held == held
+        paper.exchange = paper.open()
+        assert paper.held == held
 
 
 def test_a_real_sale_takes_its_paper_sale_with_it(tmp_path: Path) -> None:
