@@ -140,9 +140,7 @@ def _ends_after(ending: Ending, seconds: float | None) -> Iterator[None]:
 
 def _guard(app: TradingApp, ending: Ending, end_s: float | None, has_ui: bool) -> None:
     """Show what happens until ``end_s`` (boot clock), or until something ends it."""
-    screen = _user_interface(app) if has_ui else None
-    if screen is not None:
-        screen.start()
+    screen = _started_screen(app) if has_ui else None
     clock = SystemClock()
     while not ending.requested.wait(WATCH_S):
         if end_s is not None and clock.boot_s() >= end_s:
@@ -187,6 +185,19 @@ def _end_anyway(status: int, after_s: float) -> None:
     timer = threading.Timer(after_s, leave)
     timer.daemon = True
     timer.start()
+
+
+def _started_screen(app: TradingApp) -> UserInterface | None:
+    """A screen, if there is something to draw on. That there is none is no reason to end the guard."""
+    if sys.stdout is None:  # it was closed before we began, as in `>&-`
+        return None
+    try:
+        screen = _user_interface(app)
+        screen.start()
+    except Exception:
+        _log.exception("no_screen")
+        return None
+    return screen
 
 
 def _user_interface(app: TradingApp) -> UserInterface:

@@ -149,6 +149,18 @@ def test_output_that_is_no_terminal_gets_plain_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.end_to_end
+def test_closed_output_is_no_reason_to_end(tmp_path: Path) -> None:
+    """Started with nothing to write to, as some schedulers do, it guards all the same."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" "$@" >&- 2>&-', sys.executable, str(ROOT / "run.py"), "run", "--for", "12",
+         "--config", str(ROOT / "config.yaml")],
+        cwd=tmp_path, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "ARMED" in events_of(tmp_path)
+
+
+@pytest.mark.end_to_end
 def test_embedded_exchange_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     """Even a SIGKILL of the monitor leaves no exchange behind."""
     with started(tmp_path, "run", "--no-ui") as process:
