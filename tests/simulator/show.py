@@ -26,17 +26,19 @@ needs_recordings = pytest.mark.skipif(
 class Show:
     """A play performed without a server. ``events`` holds (scenario seconds, event)."""
 
-    def __init__(self, name: str, seconds: float, seed: int = 0, speed: float = 1.0) -> None:
+    def __init__(
+        self, name: str, seconds: float, seed: int = 0, speed: float = 1.0, step_s: float = STEP_S
+    ) -> None:
         self.clock = ManualClock(NOW)
         self.venue = Venue(Semantics(), self.clock, UNLIMITED, salt=0)
         self.events: list[tuple[float, Event]] = []
         stage, play = Stage(self.venue, seed, speed), find(name)
         play.open(stage)
         self.venue.publish()
-        for step in range(1, round(seconds / STEP_S) + 1):
-            now_s = step * STEP_S
+        for step in range(1, round(seconds / step_s) + 1):
+            now_s = step * step_s
             self.venue.listeners[:] = [lambda event, at=now_s: self.events.append((at, event))]  # type: ignore[misc]
-            self.clock.advance(STEP_S / speed)
+            self.clock.advance(step_s / speed)
             self.venue.advance()
             play.play(stage, now_s)
             self.venue.publish()

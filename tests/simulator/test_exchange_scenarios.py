@@ -141,13 +141,26 @@ def test_an_unknown_scenario_is_refused_with_what_exists(tmp_path: Path) -> None
 
 
 @needs_recordings
-def test_sol_plays_and_says_that_its_book_is_synthesised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The falling market falls."""
+@pytest.mark.parametrize("speed", [1.0, 60.0])
+def test_sol_plays_its_day_and_says_that_its_books_are_synthesised(
+    monkeypatch: pytest.MonkeyPatch, speed: float
+) -> None:
+    """One market after the other, each open for its recorded quarter of an hour, at any speed."""
     monkeypatch.setenv("REFERENCE_DIR", str(REFERENCE))
-    show = Show("sol", 130.0)
-    markets = show.venue.exchange.state.markets.values()
+    show = Show("sol", 3700.0, speed=speed, step_s=2.0)  # from 05:36:36 to 06:38:16
+    state = show.venue.exchange.state
+    markets = sorted(state.markets.values(), key=lambda m: m.close_ms)
     for text in (*(m.spec.title for m in markets), find("sol").notice):
         assert all(part in text for part in ("synthesised", "Johnny-God", "CC BY 4.0"))
+    assert [m.ticker.rpartition("-")[2] for m in markets] == ["45", "00", "15", "30", "45"]
+    for before, after in pairwise(markets):
+        assert before.close_ms == after.spec.open_ms
+        assert abs(before.close_ms - before.spec.open_ms - 900_000 / speed) <= 1
+    statuses = [m.status.value for m in markets]
+    assert statuses == ["finalized"] * 4 + ["active"]
     bids = [bid for _, bid in show.bids("KXSOL15M-26AUG170230-30") if bid is not None]
-    assert max(bids) == D("0.946")
-    assert min(bids) == D("0.17")
+    assert (max(bids), min(bids)) == (D("0.946"), D("0.17"))
+    traded = {h.ticker: h.traded for h in state.account(MEMBER).holdings.values()}
+    assert traded == {
+        "KXSOL15M-26AUG170145-45": D("9.75"), "KXSOL15M-26AUG170200-00": D(9), "KXSOL15M-26AUG170230-30": D("15.75"),
+    }  # fmt: skip

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from base.simulator.engine import lifecycle
 from base.simulator.engine.market import MarketSpec, Status
 from base.simulator.engine.money import ONE, ZERO
 from base.simulator.engine.orders import Side
@@ -26,6 +25,7 @@ from base.simulator.scenarios.capture_file import (
     yes_change,
     yes_levels,
 )
+from base.simulator.scenarios.endings import end_in_time
 from base.simulator.scenarios.stage import HOUR_MS, MAKER, Stage
 from base.simulator.venue import MEMBER
 
@@ -33,7 +33,6 @@ COUNT = Decimal(25)
 CASH = "5000"
 SHARD = 2
 FAR_S = 6 * 3600.0
-DETERMINE_AFTER_S, SETTLE_AFTER_S = 5.0, 10.0  # scenario time after the close
 Levels = dict[Side, dict[Decimal, Decimal]]
 
 
@@ -87,18 +86,14 @@ class Capture:
 
     def _finish(self, stage: Stage, ticker: str, until_s: float) -> None:
         """Remember whom the open market favours; determine and settle the closed one."""
-        state = stage.exchange.state
-        market = state.market(ticker)
+        market = stage.exchange.state.market(ticker)
         after_close_s = until_s - self._synopsis.close_at_s.get(ticker, until_s)
         market.is_held_open = market.is_held_open and after_close_s < 0
         if market.status is Status.ACTIVE and market.shown and market.shown.bid is not None:
             ask = market.shown.ask if market.shown.ask is not None else ONE
             self._favours_yes[ticker] = market.shown.bid + ask >= 1
-        elif market.status is Status.CLOSED and market.is_cleared and after_close_s >= DETERMINE_AFTER_S:
-            result = "yes" if self._favours_yes.get(ticker) else "no"
-            lifecycle.determine(state, market, result, stage.now_ms())
-        elif market.status is Status.DETERMINED and after_close_s >= SETTLE_AFTER_S:
-            lifecycle.settle(state, market, stage.now_ms())
+        else:
+            end_in_time(stage, ticker, after_close_s, favours_yes=self._favours_yes.get(ticker, False))
 
     def _perform(self, stage: Stage, line: Line) -> None:
         ticker = line.body.get("market_ticker")

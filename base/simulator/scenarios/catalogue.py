@@ -8,7 +8,8 @@ from pathlib import Path
 from base.simulator.scenarios.capture import Capture
 from base.simulator.scenarios.demo import demo
 from base.simulator.scenarios.small_plays import calm, close, crash, wick
-from base.simulator.scenarios.sol import MissingRecording, Sol
+from base.simulator.scenarios.sol import Sol
+from base.simulator.scenarios.sol_recording import MissingRecording
 from base.simulator.scenarios.stage import Empty, Scenario
 
 Factory = Callable[[], Scenario]

@@ -1,128 +1,126 @@
-"""``sol``: a recorded Solana session (CC BY 4.0), its book synthesised from top and totals.
+"""``sol``: a recorded day of a series (CC BY 4.0), its books synthesised from top and totals.
 
-The recording holds best bid, best ask and the total depth of each side about once a second,
-in bursts with minutes between; gaps are shortened. Data: kalshi-crypto-15m-dataset by
-Johnny-God, github.com/Johnny-God/kalshi-crypto-15m-dataset, CC BY 4.0.
+Every market opens, closes and is priced at its recorded time; where the recording has a gap,
+nothing is open. Until the first recorded price of a market that price stands, and at high speed
+several recorded prices fall on one moment: the last of them is shown.
+
+When a market was listed is not recorded. Two of three are listed as their predecessor opens, the
+third a minute after its own open, so that whoever follows the series meets both.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
+from collections import deque
 from dataclasses import dataclass
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from base.simulator.engine.market import Status
+from base.simulator.scenarios.endings import end_in_time
 from base.simulator.scenarios.makers import LEVELS, Ladder
+from base.simulator.scenarios.sol_recording import LIFE_S, RecordedMarket, Row, read_markets, recording
 from base.simulator.scenarios.stage import Stage
 
-FILE = "kxsol15m_snapshots_20260817.jsonl.gz"
-FALLING, OTHER = "KXSOL15M-26AUG170230-30", "KXSOL15M-26AUG170200-00"
-LONGEST_GAP_S = 2.0
-BEAT_S = 0.5
-SHARD = 2
 SOURCE = "kalshi-crypto-15m-dataset by Johnny-God, CC BY 4.0"
 TITLE = f"Solana 15 min of 2026-08-17, book synthesised. Data: {SOURCE}"
+HELD = {
+    "KXSOL15M-26AUG170145-45": 25,  # the first; falls from 0.37 to 0.012
+    "KXSOL15M-26AUG170200-00": -25,
+    "KXSOL15M-26AUG170230-30": 25,  # falls from 0.946 to 0.17
+}
+"""What the account holds once the market is open: contracts, negative is NO."""
+MOMENT_S, BEAT_S = 0.02, 0.5  # real time: what is shown at once, how often sizes move
+SHARD = 2
+LISTED_AHEAD_S, LISTED_LATE_S = LIFE_S, 60.0
 
 
-class MissingRecording(FileNotFoundError):
-    """The reference data is not on this machine."""
+@dataclass(slots=True)
+class Act:
+    """One market on the stage. ``shown`` counts the rows played; 0: nothing was shown yet."""
 
+    market: RecordedMarket
+    listed_s: float
+    ladder: Ladder
+    shown: int = 0
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One recorded look. Dollars, contracts."""
-
-    at_s: float
-    bid: Decimal
-    ask: Decimal
-    yes_depth: int
-    no_depth: int
-
-
-def recording() -> Path:
-    """Return the file. Raises: MissingRecording."""
-    folder = Path(os.environ.get("REFERENCE_DIR") or "../shared")
-    path = folder / "data" / FILE
-    if not path.is_file():
-        raise MissingRecording(f"scenario sol needs {path}: set REFERENCE_DIR to the folder above data")
-    return path
-
-
-def read_rows(path: Path, ticker: str) -> list[Row]:
-    """Return one market's rows, gaps shortened."""
-    rows: list[Row] = []
-    before_s = None
-    with gzip.open(path, "rb") as file:
-        for raw in file:
-            body = msgspec.json.decode(raw)
-            if body["ticker"] != ticker:
-                continue
-            step_s = 0.0 if before_s is None else min(body["ts"] - before_s, LONGEST_GAP_S)
-            before_s = body["ts"]
-            at_s = (rows[-1].at_s if rows else 0.0) + step_s
-            rows.append(_row(at_s, body))
-    return rows
-
-
-def _row(at_s: float, body: dict[str, Any]) -> Row:
-    # repr of a JSON number is its shortest decimal form, which is what was written.
-    return Row(
-        at_s=at_s,
-        bid=Decimal(repr(body["yb"])),
-        ask=Decimal(repr(body["ya"])),
-        yes_depth=int(body["yes_depth"]),
-        no_depth=int(body["no_depth"]),
-    )
+    def due(self, until_s: float) -> int:
+        """Count the rows up to ``until_s``; the first is there from the open on."""
+        rows, count = self.market.rows, max(self.shown, 1)
+        while count < len(rows) and rows[count].at_s <= until_s:
+            count += 1
+        return count
 
 
 class Sol:
-    """Plays two recorded markets over a synthetic ladder."""
+    """Plays the recorded day over synthetic ladders. Mutable: who is still to come, who is there."""
 
     notice = (
         f"Data: {SOURCE} (github.com/Johnny-God/kalshi-crypto-15m-dataset, "
-        "creativecommons.org/licenses/by/4.0). Prices are recorded; the books are synthesised "
-        "from best prices and total depth, gaps are shortened."
+        "creativecommons.org/licenses/by/4.0). Prices, opens and closes are recorded; the books are "
+        "synthesised from best prices and total depth, results and the account are simulated."
     )
 
     def __init__(self) -> None:
-        path = recording()
-        self._rows = {ticker: read_rows(path, ticker) for ticker in (FALLING, OTHER)}
-        self._ladders: dict[str, Ladder] = {}
-        self._next = dict.fromkeys(self._rows, 0)
-        self._beat = 0
+        acts = [_act(rank, market) for rank, market in enumerate(read_markets(recording()))]
+        self._coming = deque(sorted(acts, key=lambda act: act.listed_s))
+        self._listed: list[Act] = []
+        self._played_s, self._refreshed_s = float("-inf"), 0.0
 
     def open(self, stage: Stage) -> None:
-        """List both markets; hold YES of the one that falls and NO of the other."""
+        """Give cash and begin the day: the first market is open."""
         stage.give_cash("5000", shard=SHARD)
-        for ticker, rows in self._rows.items():
-            far_s = 6 * 3600 * stage.speed
-            stage.list_market(ticker, TITLE, shard=SHARD, grid="deci_cent", close_in_s=far_s)
-            self._ladders[ticker] = Ladder(ticker, rows[0].bid, rows[0].ask - rows[0].bid)
-            self._show(stage, ticker, rows[0])
-        stage.give_position(FALLING, "25", str(self._rows[FALLING][0].ask))
-        stage.give_position(OTHER, "-25", str(1 - self._rows[OTHER][0].bid))
+        self.play(stage, 0.0)
 
     def play(self, stage: Stage, until_s: float) -> None:
-        """Perform the rows that are due, and keep the sizes moving between them."""
-        while (self._beat + 1) * BEAT_S <= until_s:
-            self._beat += 1
-            for ticker, rows in self._rows.items():
-                index = self._next[ticker]
-                while index < len(rows) and rows[index].at_s <= self._beat * BEAT_S:
-                    self._show(stage, ticker, rows[index])
-                    index += 1
-                self._next[ticker] = index
-                self._ladders[ticker].refresh(stage)
+        """List what is due, show the prices that are due, end what has closed."""
+        if until_s - self._played_s < MOMENT_S * stage.speed:
+            return
+        self._played_s = until_s
+        while self._coming and self._coming[0].listed_s <= until_s:
+            self._list(stage, self._coming.popleft())
+        is_beat = until_s - self._refreshed_s >= BEAT_S * stage.speed
+        if is_beat:
+            self._refreshed_s = until_s
+        for act in self._listed:
+            self._perform(stage, act, until_s, is_beat=is_beat)
+        state = stage.exchange.state
+        self._listed = [a for a in self._listed if state.market(a.market.ticker).status != Status.FINALIZED]
 
-    def _show(self, stage: Stage, ticker: str, row: Row) -> None:
-        ladder = self._ladders[ticker]
-        ladder.spread = row.ask - row.bid
-        ladder.size, ladder.ask_size = _bounds(row.yes_depth), _bounds(row.no_depth)
-        ladder.move_to(stage, row.bid)
+    def _list(self, stage: Stage, act: Act) -> None:
+        times = {"open_in_s": act.market.open_s, "close_in_s": act.market.close_s}
+        stage.list_market(act.market.ticker, TITLE, shard=SHARD, grid="deci_cent", **times)
+        self._listed.append(act)
+
+    def _perform(self, stage: Stage, act: Act, until_s: float, *, is_beat: bool) -> None:
+        """Move the open market to its newest price, or keep its sizes moving; end the closed one."""
+        market = act.market
+        if stage.exchange.state.market(market.ticker).status is not Status.ACTIVE:
+            end_in_time(stage, market.ticker, until_s - market.close_s, favours_yes=market.favours_yes)
+        elif (due := act.due(until_s)) > act.shown:
+            _show(stage, act.ladder, market.rows[due - 1])
+            if not act.shown:
+                _give(stage, market)
+            act.shown = due
+        elif is_beat:
+            act.ladder.refresh(stage)
+
+
+def _act(rank: int, market: RecordedMarket) -> Act:
+    is_late = rank % 3 == 2
+    listed_s = market.open_s + (LISTED_LATE_S if is_late else -LISTED_AHEAD_S)
+    first = market.rows[0]
+    return Act(market, listed_s, Ladder(market.ticker, first.bid, first.ask - first.bid))
+
+
+def _show(stage: Stage, ladder: Ladder, row: Row) -> None:
+    ladder.spread = row.ask - row.bid
+    ladder.size, ladder.ask_size = _bounds(row.yes_depth), _bounds(row.no_depth)
+    ladder.move_to(stage, row.bid)
+
+
+def _give(stage: Stage, market: RecordedMarket) -> None:
+    """Let the member hold what it is to hold of a market, bought at its first price."""
+    if count := HELD.get(market.ticker):
+        first = market.rows[0]
+        stage.give_position(market.ticker, str(count), str(first.ask if count > 0 else 1 - first.bid))
 
 
 def _bounds(depth: int) -> tuple[int, int]:

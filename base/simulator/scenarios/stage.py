@@ -37,6 +37,10 @@ class Stage:
         """Return the exchange's time."""
         return self.venue.now_ms()
 
+    def ms_at(self, scenario_s: float) -> int:
+        """Return the exchange's time at this many seconds of scenario time from the start."""
+        return self.opened_ms + round(scenario_s * 1000 / self.speed)
+
     def list_market(
         self,
         ticker: str,
@@ -44,14 +48,15 @@ class Stage:
         *,
         shard: int = 0,
         grid: str = "linear_cent",
+        open_in_s: float | None = None,
         close_in_s: float = 6 * 3600,
     ) -> None:
-        """List an open market that closes ``close_in_s`` seconds of scenario time from now."""
+        """List a market. Its times are seconds of scenario time from the start; None: it is long open."""
         spec = MarketSpec(
             ticker=ticker,
             title=title,
-            open_ms=self.opened_ms - HOUR_MS,
-            close_ms=self.opened_ms + round(close_in_s * 1000 / self.speed),
+            open_ms=self.opened_ms - HOUR_MS if open_in_s is None else self.ms_at(open_in_s),
+            close_ms=self.ms_at(close_in_s),
             exchange_index=shard,
             grid=GRIDS[grid],
         )
