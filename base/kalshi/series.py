@@ -25,6 +25,7 @@ class Pace:
     lead_s: float = 60.0  # a market listed ahead is followed this long before it opens
     grace_s: float = 120.0  # a closed one until it is determined, but no longer than this
     tick_s: float = 0.1  # how precisely these moments are met
+    empty_for_s: float = 10.0  # between two markets nothing is open for a moment; only longer is news
 
 
 class Phase(StrEnum):

@@ -28,8 +28,6 @@ from base.units import typed_name
 log = logging.getLogger(__name__)
 
 LONGEST_RETRY_S = 30.0
-EMPTY_FOR_S = 10.0
-"""Between a market and its successor nothing is open for a moment; only longer than this is news."""
 Want = Callable[[str, Collection[str]], None]
 
 
@@ -189,8 +187,8 @@ class SeriesFollower:
             return
         if known.empty_since_s is None:
             # Whoever has just asked for the series is told at once.
-            known.empty_since_s = now_s if known.has_been_open else now_s - EMPTY_FOR_S
-        if not known.is_said_empty and now_s - known.empty_since_s >= EMPTY_FOR_S:
+            known.empty_since_s = now_s if known.has_been_open else float("-inf")
+        if not known.is_said_empty and now_s - known.empty_since_s >= self._pace.empty_for_s:
             known.is_said_empty = True
             log.warning("no open markets in series %s; it is looked for again", series)
 

@@ -1,14 +1,18 @@
-"""A day of a series at high speed: 96 markets come and go, and none is lost on the way."""
+"""A recorded day of a series at high speed: markets come and go, and none is lost on the way."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -20,17 +24,18 @@ from base.kalshi.live_prices import LivePrices
 from base.kalshi.series import Pace
 from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
+from tests.reference import reference_file
 from tests.support import eventually
 
 D = Decimal
-SERIES = "KXDAY"
-MARKETS = 96
-LIFE_S = 0.2
-WITH_FAULT_S = 0.8
-"""Life of a market in which a line is cut or REST fails: it must be longer than the fault."""
-FAST = Pace(first_look_s=0.02, slow_look_s=0.2, lead_s=0.15, grace_s=0.2, tick_s=0.01)
-"""A quarter of an hour in 0.2 s; the quick look of 1 s would be 0.2 ms, so this is the harder case."""
-CUTS, REFUSALS = frozenset({20, 61, 80}), frozenset({35, 61})
+SERIES = "KXSOL15M"
+SPEED = 3000.0
+QUARTER_MS = 900_000 / SPEED
+"""How long a market is open: 300 ms of the exchange's time."""
+FAST = Pace(
+    first_look_s=0.02, slow_look_s=0.1, lead_s=0.2, grace_s=0.2, tick_s=0.01, empty_for_s=0.1
+)  # fmt: skip
+"""The quick look of 1 s would be 0.3 ms, so this is the harder case."""
 
 
 @pytest.fixture
@@ -40,106 +45,157 @@ def sim() -> Iterator[SimulatorServer]:
         yield server
 
 
+class DayClock:
+    """The client's clocks and the exchange's. The day stands still until it begins.
+
+    A thread of this process drives it by steps: where a busy machine gives our threads no time, none
+    passes for client and exchange either. So it makes the day longer, never a market too short to be seen.
+    """
+
+    STEP_S = 0.004
+
+    def __init__(self) -> None:
+        self._boot_s, self._day_s = SystemClock().boot_s(), 0.0
+        self._begins_ms, self._has_begun = SystemClock().utc_ms(), False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clock of the day", daemon=True)
+
+    def __enter__(self) -> DayClock:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def begin(self) -> None:
+        """Let the day go on."""
+        self._has_begun = True
+
+    def boot_s(self) -> float:
+        """For ages."""
+        return self._boot_s
+
+    def utc_ms(self) -> int:
+        """For signatures, and what the client compares with close times."""
+        return self._begins_ms + round(self._day_s * 1000)
+
+    now_ms = utc_ms  # as the exchange asks
+
+    def _run(self) -> None:
+        while not self._ended.wait(self.STEP_S):
+            self._boot_s += self.STEP_S
+            self._day_s += self.STEP_S if self._has_begun else 0.0
+
+    def wait_until(self, utc_ms: float) -> None:
+        """Return once the exchange's time is this; at once if it is later."""
+        eventually(lambda: self.utc_ms() >= utc_ms, timeout_s=120, every_s=0.005)
+
+
 @dataclass
-class Seen:
-    """What was called back of one market, and when it was open."""
-
-    opens: datetime
-    closes: datetime
-    first: datetime | None = None
-
-
 class Day:
-    """The exchange's side: lists a market ahead or late, opens, moves, closes and determines it."""
+    """The recording as the test reads it, and what the client was called back with.
 
-    def __init__(self, sim: SimulatorServer):
-        self.sim = sim
-        self.seen: dict[str, Seen] = {}
+    A market's name says when it closes in New York: KXSOL15M-26AUG170145-45 at 01:45.
+    """
 
-    def ticker(self, n: int) -> str:
-        return f"{SERIES}-26NOV21-{n:02}"
+    clock: DayClock
+    closes_ms: dict[str, int] = field(default_factory=dict)
+    first_ms: dict[str, int] = field(default_factory=dict)
 
-    def life_s(self, n: int) -> float:
-        return WITH_FAULT_S if n in CUTS | REFUSALS else LIFE_S
-
-    def list_market(self, n: int, opens: datetime) -> None:
-        """List market ``n``. Its times are kept to judge the client by."""
-        closes = opens + timedelta(seconds=self.life_s(n))
-        self.seen[self.ticker(n)] = Seen(opens, closes)
-        self.sim.add_market(self.ticker(n), open_in_s=_seconds_to(opens), close_in_s=_seconds_to(closes))
-
-    def run(self) -> None:
-        """One market after the other; every third is listed only when it is open already."""
-        self.list_market(0, datetime.now(UTC))
-        for n in range(MARKETS):
-            seen = self.seen[self.ticker(n)]
-            if n + 1 < MARKETS and (n + 1) % 3 != 2:
-                self.list_market(n + 1, seen.closes)
-            _pause(_seconds_to(seen.opens) + 0.005)  # the books of markets to come cannot be filled
-            self.sim.set_book(self.ticker(n), yes=[("0.40", "50")], no=[("0.55", "70")])
-            self._break(n)
-            if n >= 2:
-                self.sim.determine(self.ticker(n - 2), "yes")
-            _pause(_seconds_to(seen.closes) - 0.05)
-            if n + 1 < MARKETS and (n + 1) % 3 == 2:
-                _pause(_seconds_to(seen.closes) + 0.01)
-                self.list_market(n + 1, datetime.now(UTC))
-
-    def _break(self, n: int) -> None:
-        if n in REFUSALS:
-            self.sim.fail_next(503, path_contains="/markets", n=6)
-        if n in CUTS:
-            self.sim.cut_connections()
-
-    def note(self, prices: BestPrices) -> None:
-        """The client's callback."""
-        seen = self.seen[prices.ticker]
-        if seen.first is None and prices.yes_bid is not None:
-            seen.first = datetime.now(UTC)
+    @classmethod
+    def read(cls, path: Path, clock: DayClock) -> Day:
+        """Restamp the recorded closes: the first row is the start."""
+        day = cls(clock)
+        rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        for row in rows:
+            close = datetime.strptime(row["ticker"].split("-")[1], "%y%b%d%H%M")
+            close_s = close.replace(tzinfo=ZoneInfo("America/New_York")).timestamp() - rows[0]["ts"]
+            day.closes_ms[row["ticker"]] = clock.utc_ms() + round(close_s * 1000 / SPEED)
+        return day
 
     @property
-    def lost(self) -> list[str]:
-        """The markets of which no price came while they were open."""
-        return [t for t, seen in self.seen.items() if seen.first is None or seen.first >= seen.closes]
+    def gaps(self) -> int:
+        """How often a quarter of an hour or more is missing."""
+        return _gaps([*self.closes_ms.values()])
+
+    def note(self, prices: BestPrices) -> None:
+        """The client's callback: a market is quoted for the first time."""
+        if prices.yes_bid is not None:
+            self.first_ms.setdefault(prices.ticker, self.clock.utc_ms())
+
+    def disturb(self, sim: SimulatorServer) -> int:
+        """Of nine markets cut the line in one and fail reads in three; return the number of cuts.
+
+        Five refused reads last from before a market opens nearly until it closes: that it was subscribed
+        ahead carries it. But that nothing is open can't be said while nothing can be read.
+        """
+        cuts, closes_ms = 0, [*self.closes_ms.values()]
+        for rank, close_ms in enumerate(closes_ms):
+            if _gaps(closes_ms[rank : rank + 3]):
+                continue
+            self.clock.wait_until(close_ms - (100 if rank % 9 == 6 else QUARTER_MS - 20))
+            if refused := {2: 1, 4: 1, 6: 5}.get(rank % 9):
+                sim.fail_next(503, path_contains="/markets", n=refused)
+            if rank % 9 == 4:
+                cuts += 1
+                sim.cut_connections()
+        self.clock.wait_until(closes_ms[-1])
+        return cuts
+
+
+def _gaps(closes_ms: list[int]) -> int:
+    return sum(after - close > 1.5 * QUARTER_MS for close, after in pairwise(closes_ms))
 
 
 def client(sim: SimulatorServer, **settings: Any) -> LivePrices:
     prices = LivePrices(
         sim.rest_url, sim.websocket_url, load_signer(sim.key_id, sim.private_key_path), pace=FAST, **settings
     )
-    # Time runs a thousand times faster: the clock can't be off by half a second.
-    now_ms = SystemClock().utc_ms()
+    # Time runs thousands of times faster: the clock can't be off by half a second.
+    now_ms = prices._clock.utc_ms()
     prices._offset.note(now_ms, now_ms, now_ms, now_ms)
     return prices
 
 
 @pytest.mark.slow
-def test_a_day_of_roll_over_loses_no_market(sim: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """(G) 96 of 96 subscribed and priced while open, through cuts of the line and errors of REST."""
+@pytest.mark.timeout(180)
+def test_a_recorded_day_of_roll_over_loses_no_market(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """(G) Each market of the recording is subscribed and quoted while open, in order, through cuts and 503s.
+
+    Where the recording has a gap, the client says once that nothing is open, and again when the day is over.
+    """
+    path = reference_file("data/kxsol15m_snapshots_20260817.jsonl.gz")
+    monkeypatch.setenv("REFERENCE_DIR", str(path.parents[1]))
     monkeypatch.setattr(reconnecting, "FIRST_RETRY_S", 0.05)
     monkeypatch.setattr(rest_calls, "FIRST_RETRY_S", 0.02)
     monkeypatch.setattr(rest_calls, "LONGEST_RETRY_S", 0.05)
-    day = Day(sim)
-    frames = sim.record_frames()
-    largest = 0
-    with client(sim, on_orderbook=day.note) as prices:
-        prices.start(series=SERIES)
-        eventually(lambda: prices.get_stats()["connected"])
-        playing = threading.Thread(target=day.run)
-        playing.start()
-        while playing.is_alive():
-            playing.join(0.05)
-            largest = max(largest, len(prices.subscribed_markets))
-        assert day.lost == []
-        assert len(day.seen) == MARKETS
-        eventually(lambda: prices.subscribed_markets == frozenset())
-        stats = prices.get_stats()
-    assert largest <= 6, "old ones are let go as new ones come"
-    assert stats["reconnects"] == len(CUTS)
+    semantics = Semantics(read_lag_s=0.0, close_clear_s=0.05)
+    with DayClock() as clock, SimulatorServer("sol", speed=SPEED, semantics=semantics, clock=clock) as sim:
+        day, frames = Day.read(path, clock), sim.record_frames()
+        with client(sim, on_orderbook=day.note, clock=clock) as prices:
+            prices.start(series=SERIES)
+            eventually(lambda: day.first_ms)
+            clock.begin()
+            cuts = day.disturb(sim)
+            eventually(lambda: prices.subscribed_markets == frozenset())
+            eventually(lambda: said_empty(caplog) == day.gaps + 1)
+            stats = prices.get_stats()
+    assert [t for t, close_ms in day.closes_ms.items() if day.first_ms.get(t, close_ms) >= close_ms] == []
+    assert list(day.first_ms) == list(day.closes_ms), "in order"
+    assert acknowledged(frames) == set(day.closes_ms)
+    assert longest_list(frames) <= 6, "old ones are let go as new ones come"
+    assert stats["reconnects"] == cuts > 10
+    assert stats["series"] == {SERIES: f"no open markets in series {SERIES}"}
     assert stats["callback_errors"] == 0
     assert stats["dead"] == []
-    assert acknowledged(frames) >= set(day.seen)
-    assert longest_list(frames) <= 6
+
+
+def said_empty(caplog: pytest.LogCaptureFixture) -> int:
+    """How often the log said that nothing is open."""
+    return sum(f"no open markets in series {SERIES}" in r.getMessage() for r in caplog.records)
 
 
 def acknowledged(frames: list[bytes]) -> set[str]:
@@ -214,10 +270,6 @@ def test_letting_go_of_a_series_unsubscribes_its_markets(sim: SimulatorServer) -
         assert prices.subscribed_markets == {"KXT-26DEC31-A", "KXT-26DEC31-C"}
         prices.unsubscribe_series("KXT")
         eventually(lambda: prices.subscribed_markets == {"KXT-26DEC31-A"})
-
-
-def _seconds_to(moment: datetime) -> float:
-    return (moment - datetime.now(UTC)).total_seconds()
 
 
 def _pause(seconds: float) -> None:
