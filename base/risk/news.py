@@ -190,7 +190,7 @@ def _push(guards: Guards, push: PositionPush, now: Moment) -> None:
     if push.subaccount not in guards.terms.subaccounts:
         _foreign(guards, key, push.signed_count != 0, now)
     elif key not in guards.by_key and push.signed_count != 0:
-        guards.out.put(ReadPositions(push.subaccount))
+        _catch_up(guards, push.subaccount, now)
 
 
 def _foreign(guards: Guards, key: Key, is_held: bool, now: Moment) -> None:
@@ -237,12 +237,16 @@ def _resting(guards: Guards, seen: RestingSeen) -> None:
 def _relinked(guards: Guards, now: Moment) -> None:
     """Pushed fills and positions have no gap detection: after every reconnect REST speaks."""
     for subaccount in sorted(guards.terms.subaccounts):
-        # Reads lag: the first may not show yet what was traded just before pushes began.
-        guards.catching_up_ms[subaccount] = now.exchange_ms + AS_OF_MARGIN_MS
-        guards.out.put(ReadPositions(subaccount))
+        _catch_up(guards, subaccount, now)
     for guard in guards.by_key.values():
         if guard.intent is not None:
             guards.out.put(ReadOrders(guard.key, guard.intent.began_ms - settling.CREATED_MARGIN_MS))
+
+
+def _catch_up(guards: Guards, subaccount: int, now: Moment) -> None:
+    """Read positions until a read speaks for this moment: they lag, the first may not show it yet."""
+    guards.catching_up_ms[subaccount] = now.exchange_ms + AS_OF_MARGIN_MS
+    guards.out.put(ReadPositions(subaccount))
 
 
 def _failed(guards: Guards, what: str, now: Moment) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from base.model import Key, Side
+from base.model import Key, PositionPush, Side
 from base.risk.guards import Guards, Terms
 from base.risk.messages import Closed, Linked, PersonAsks, ReadFailed, ReadPositions
 from base.risk.rules import AlreadyBreached, Rule, StopSettings
@@ -274,6 +274,21 @@ def test_catching_up_does_not_hammer_an_exchange_that_refuses_us() -> None:
     assert 9 <= reads(20) <= 11
     world.tell(ReadFailed(what="ReadPositions", why="401"))
     assert 1 <= reads(20) <= 3
+
+
+def test_reads_catch_up_with_a_position_that_was_pushed() -> None:
+    """One that came without a trade is asked for until a read shows it: the first one lags."""
+    world = World(STOP)
+    world.tell(PositionPush(ticker=TICKER, subaccount=0, signed_count=D(10)))
+    assert ReadPositions(0) in world.effects
+    world.tell(world.positions(None, lag_ms=3000))
+    assert not world.guards.by_key
+    world.effects.clear()
+    world.guards.sweep(world.moment())
+    world.step()
+    assert ReadPositions(0) in world.effects
+    world.tell(world.positions("10"))
+    assert world.guard.count == D(10)
 
 
 def test_a_position_that_turned_over_keeps_the_entry_its_read_told() -> None:
