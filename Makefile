@@ -16,8 +16,8 @@ check: .venv/ready-dev
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r base run.py
 
-# Five to six minutes; one JSON object for each figure. docs/performance.md says what they mean.
-FIGURES := tick_to_order feed strategy_burn steady_state dead_feed exits_on_recorded_books
+# About five minutes; one JSON object for each figure. docs/performance.md says what they mean.
+FIGURES := tick_to_order feed strategy_burn steady_state many_positions dead_feed exits_on_recorded_books
 bench: .venv/ready
 	for figure in $(FIGURES); do $(BIN)/python -m benchmarks.$$figure || exit 1; done
 

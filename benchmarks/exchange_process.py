@@ -52,11 +52,15 @@ class Driver:
 
     def list_markets(self, tickers: Sequence[str], held: str = "0", ask: str = ASK) -> None:
         """List markets whose bid is safely above the stop, and let the member hold ``held`` of each."""
-        for ticker in tickers:
-            self._sim.add_market(ticker)
-            self._arrange(ticker, ask)
-            if held != "0":
-                self._sim.set_position(ticker, held, "0.60")
+
+        def list_them() -> None:
+            for ticker in tickers:
+                self._sim.add_market(ticker)
+                self._arrange(ticker, ask)
+                if held != "0":
+                    self._sim.set_position(ticker, held, "0.60")
+
+        self._sim.at_once(list_them)
 
     def _arrange(self, ticker: str, ask: str = ASK) -> None:
         bids = [(SAFE_BID, "100"), (TOUCHING_BID, "500"), (DEEP_BID, "100"), ("0.20", "100")]
@@ -127,6 +131,11 @@ class Driver:
 
         until(has_come, 10.0, every_s=0.002)
         return found[0]
+
+    def reads(self) -> list[str]:
+        """The path of every read since requests were last forgotten, below the API's root."""
+        asked = [r for r in self._sim.requests if r.method == "GET" and not r.is_upgrade]
+        return [request.path.partition("/v2")[2] for request in asked]
 
     def requests_of(self, path_end: str) -> int:
         """How many requests of this path have come since they were last forgotten."""

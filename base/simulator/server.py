@@ -121,10 +121,16 @@ class SimulatorServer(Controls, KeyControls):
             raise RuntimeError("the simulator is not started")
         return self._running
 
+    def at_once(self, act: Callable[[], T]) -> T:
+        """Run ``act``, which may use any controls, in one go: to set up very much."""
+        return self._call(act)
+
     def _call(self, act: Callable[[], T]) -> T:
         """Run ``act`` on the server's thread, publish what it did, return its result."""
         if self._loop is None:
             raise RuntimeError("the simulator is not started")
+        if threading.current_thread() is self._thread:  # within ``at_once``
+            return act()
 
         async def run() -> T:
             self.running.venue.advance()

@@ -15,6 +15,7 @@ PROMISED = {
     "feed": {"ticker_ratio", "delta_ratio", "ticker_frames_per_s", "ticker_bare_recv_frames_per_s"},
     "strategy_burn": {"exits_without", "exits_with", "added_p50_ms", "added_p99_ms"},
     "steady_state": {"price_calls_per_min_by_positions", "socket_down_oldest_price_s"},
+    "many_positions": {"positions", "unlimited", "basic"},
     "dead_feed": {"noticed", "rest_in_charge", "proven_again_after_link_returns"},
 }
 
