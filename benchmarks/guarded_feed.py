@@ -91,7 +91,7 @@ class StillAccount:
             started_s=self._clock.boot_s(),
         )
 
-    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
+    def resting_orders(self, ticker: str | None, subaccount: int) -> tuple[OrderReport, ...]:
         """None."""
         return ()
 

@@ -185,9 +185,10 @@ class KalshiRest(KeyReads):
             started_s=started_s,
         )
 
-    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
-        """``GET /portfolio/orders?status=resting`` of one market, every page."""
-        query: Query = {"ticker": ticker, "subaccount": subaccount, "status": "resting", "limit": PAGE}
+    def resting_orders(self, ticker: str | None, subaccount: int) -> tuple[OrderReport, ...]:
+        """``GET /portfolio/orders?status=resting`` of one market, or of all (``None``), every page."""
+        one: Query = {} if ticker is None else {"ticker": ticker}
+        query: Query = {**one, "subaccount": subaccount, "status": "resting", "limit": PAGE}
         rows = self._rows("/portfolio/orders", query, OrdersPage, lambda page: page.orders)
         return tuple(row.report(subaccount) for row in rows)
 

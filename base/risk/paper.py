@@ -243,7 +243,7 @@ class PaperExchange:
             started_s=self._clock.boot_s(),
         )
 
-    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
+    def resting_orders(self, ticker: str | None, subaccount: int) -> tuple[OrderReport, ...]:
         """None: on paper no order of ours rests, and real ones are not ours to cancel."""
         return ()
 

@@ -46,8 +46,8 @@ class AccountPort(Protocol):
     def orders_and_fills(self, ticker: str, subaccount: int, min_ts_ms: int) -> OrdersRead:
         """Every page of the market's orders and fills since then."""
 
-    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
-        """Our resting orders in the market."""
+    def resting_orders(self, ticker: str | None, subaccount: int) -> tuple[OrderReport, ...]:
+        """Our resting orders in the market; ``None``: in all markets. Every page."""
 
     def markets(self, tickers: Collection[str]) -> Mapping[str, Market]:
         """The markets that exist among ``tickers``."""

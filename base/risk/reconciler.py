@@ -1,7 +1,8 @@
 """Makes our picture agree with the exchange's reports: positions, orders, fills, market status.
 
 The report wins. A read that failed or is incomplete is told as failed and changes nothing.
-Reads run in a few threads of their own; the same read is never under way twice.
+Reads run in a few threads of their own; the same read is never under way twice. Markets and resting
+orders are asked for one by one and read together: a start with a thousand positions asks for all at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from base.clock import Clock
 from base.errors import MonitorError
+from base.model import Key, OrderReport
 from base.risk.messages import (
     MarketsSeen,
     Message,
@@ -30,6 +32,11 @@ from base.risk.ports import AccountPort
 EXITING_EVERY_S = 5.0
 QUIET_EVERY_S = 30.0
 TICK_S = 0.1
+MARKETS_A_CALL = 100
+"""``GET /markets?tickers=`` takes as many."""
+TOGETHER_FROM = 10
+"""From this many markets on, one listing of a sub-account's resting orders replaces one for each market."""
+RESTING_AGAIN_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +65,8 @@ class Reconciler(threading.Thread):
         self._again: set[object] = set()
         self._later: list[tuple[float, ReadRequest]] = []
         self._failing: dict[str, str] = {}  # why, by what is read
+        self._asked_markets: dict[str, None] = {}  # in the order of asking
+        self._asked_resting: dict[int, set[Key]] = {}  # by sub-account
         # Replaced whole by the monitor thread, read by this one:
         self.held: frozenset[str] = frozenset()
         self.exits_open = 0
@@ -108,9 +117,20 @@ class Reconciler(threading.Thread):
             self._pool_do(self._routine, "markets", lambda: self._read_markets(held))
 
     def _begin(self, what: ReadRequest) -> None:
-        # What an exit waits for has threads of its own: routine reads never stand before it.
-        pool = self._urgent if isinstance(what, ReadOrders | ReadPositions) else self._routine
-        self._pool_do(pool, what, lambda: self._read(what))
+        match what:
+            case ReadMarket(ticker):
+                with self._lock:
+                    self._asked_markets.pop(ticker, None)  # asked again is asked last
+                    self._asked_markets[ticker] = None
+                self._pool_do(self._routine, "asked markets", self._read_asked_markets)
+            case ReadResting(key, _):
+                with self._lock:
+                    self._asked_resting.setdefault(key.subaccount, set()).add(key)
+                name = ("resting", key.subaccount)
+                self._pool_do(self._routine, name, lambda: self._read_asked_resting(key.subaccount))
+            case _:
+                # What an exit waits for has threads of its own: routine reads never stand before it.
+                self._pool_do(self._urgent, what, lambda: self._read(what))
 
     def _pool_do(self, pool: ThreadPoolExecutor, name: object, work: Callable[[], None]) -> None:
         with self._lock:
@@ -138,39 +158,78 @@ class Reconciler(threading.Thread):
             with self._lock:
                 self._under_way.discard(name)
 
+    def _read_asked_markets(self) -> None:
+        """Read the markets asked for, many a call, and after each call the exchange's status once."""
+        while tickers := self._take_asked_markets():
+            self._read_markets(tickers)
+            self._pool_do(self._routine, "status", self._read_shards)
+
+    def _take_asked_markets(self) -> tuple[str, ...]:
+        """The newest questions first: an exit that waits for its grid doesn't wait for a start's markets."""
+        with self._lock:
+            if self._stopping.is_set():
+                return ()
+            count = min(MARKETS_A_CALL, len(self._asked_markets))
+            return tuple(self._asked_markets.popitem()[0] for _ in range(count))
+
     def _read_markets(self, tickers: tuple[str, ...]) -> None:
         self._told("ReadMarket", lambda: self._submit(MarketsSeen(markets=self._account.markets(tickers))))
+
+    def _read_asked_resting(self, subaccount: int) -> None:
+        with self._lock:
+            keys = sorted(self._asked_resting.pop(subaccount, ()))
+        if len(keys) >= TOGETHER_FROM:
+            self._tell_resting(keys, None, subaccount)
+            return
+        for key in keys:
+            self._tell_resting([key], key.ticker, subaccount)
+
+    def _tell_resting(self, keys: list[Key], ticker: str | None, subaccount: int) -> None:
+        """List our resting orders, in all markets if ``ticker`` is None, and tell them key by key."""
+
+        def read() -> None:
+            by_ticker: dict[str, list[OrderReport]] = {key.ticker: [] for key in keys}
+            for order in self._account.resting_orders(ticker, subaccount):
+                by_ticker.setdefault(order.ticker, []).append(order)
+            for key in keys:
+                self._submit(RestingSeen(key=key, orders=tuple(by_ticker[key.ticker])))
+
+        if not self._told("ReadResting", read):
+            again_s = self._clock.boot_s() + RESTING_AGAIN_S
+            with self._lock:
+                self._later += [
+                    (again_s, ReadResting(key, again_s)) for key in keys if key.ticker in self.held
+                ]
 
     def _read_shards(self) -> None:
         self._told("exchange_status", lambda: self._submit(ShardsSeen(shards=self._account.shards())))
 
-    def _read(self, what: ReadRequest) -> None:
+    def _read(self, what: ReadPositions | ReadOrders) -> None:
         self._told(type(what).__name__, lambda: self._submit(self._answer(what)))
-        if isinstance(what, ReadMarket):
-            self._pool_do(self._routine, "status", self._read_shards)
 
-    def _told(self, what: str, read: Callable[[], None]) -> None:
-        """Read; whatever goes wrong is told, for nobody looks into a pool's futures."""
+    def _told(self, what: str, read: Callable[[], None]) -> bool:
+        """Read; whatever goes wrong is told, for nobody looks into a pool's futures.
+
+        Returns:
+            Whether it went well.
+        """
         try:
             read()
             self._works(what)
+            return True
         except MonitorError as e:
             self._failed(what, e)
         except Exception as e:
             _log.exception("a read failed unforeseen")
             self._failed(what, e)
+        return False
 
-    def _answer(self, what: ReadRequest) -> Message:
+    def _answer(self, what: ReadPositions | ReadOrders) -> Message:
         match what:
             case ReadPositions(subaccount):
                 return self._account.positions(subaccount)
             case ReadOrders(key, since_ms):
                 return self._account.orders_and_fills(key.ticker, key.subaccount, since_ms)
-            case ReadResting(key, _):
-                orders = self._account.resting_orders(key.ticker, key.subaccount)
-                return RestingSeen(key=key, orders=orders)
-            case ReadMarket(ticker):
-                return MarketsSeen(markets=self._account.markets([ticker]))
 
     def _works(self, what: str) -> None:
         with self._lock:

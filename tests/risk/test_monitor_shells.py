@@ -115,7 +115,7 @@ class Account:
             ticker=ticker, subaccount=subaccount, orders=(), fills=(), as_of_ms=1, started_s=0.0
         )
 
-    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
+    def resting_orders(self, ticker: str | None, subaccount: int) -> tuple[OrderReport, ...]:
         """None, after a while."""
         self.is_free.wait(REPORTED_S)
         return ()

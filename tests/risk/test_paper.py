@@ -51,7 +51,7 @@ class RealAccount:
         """Not asked on paper."""
         raise AssertionError("paper reads its own orders")
 
-    def resting_orders(self, ticker: str, subaccount: int) -> tuple[OrderReport, ...]:
+    def resting_orders(self, ticker: str | None, subaccount: int) -> tuple[OrderReport, ...]:
         """Not asked on paper."""
         raise AssertionError("real orders are not paper's")
 
