@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from base.simulator.engine import changes, lifecycle, matching
+from base.simulator.engine import changes, lifecycle
 from base.simulator.engine.exchange import HOUSE
 from base.simulator.engine.grid import GRIDS, Grid, grid_of
 from base.simulator.engine.market import MarketSpec
@@ -185,10 +185,10 @@ class Controls(FaultControls, LifeControls):
 
     def block_trade(self, ticker: str, price: Amount, count: Amount) -> None:
         """Let others trade off the book at a YES price: the last price moves, the book does not."""
-        state = self.running.venue.exchange.state
+        exchange = self.running.venue.exchange
         self._call(
-            lambda: matching.block_trade(
-                state, self._market(ticker), Decimal(price), Decimal(count), self._now()
+            lambda: exchange.report_trade(
+                ticker, Side.BID, Decimal(price), Decimal(count), self._now(), is_block=True
             )
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from base.simulator.clock import ManualClock
-from base.simulator.engine.events import MarketChanged, TopChanged
+from base.simulator.engine.events import MarketChanged, TopChanged, Traded
 from base.simulator.engine.orders import OrderRequest, Side, TimeInForce
 from base.simulator.rate_limits import UNLIMITED
 from base.simulator.scenarios.catalogue import find
@@ -84,6 +84,45 @@ def test_a_recorded_market_ends_as_its_last_prices_say(
     assert holding.count == 0
     assert holding.realized + 25 * (1 - D(no)) == paid
     assert "as recorded" in find(str(path)).notice
+
+
+def test_recorded_trades_are_reported_and_move_nothing_of_ours(tmp_path: Path) -> None:
+    """Last price, volume and the trades themselves, in their order; broken and foreign ones are skipped."""
+    ticker = "KXREC-26DEC31-T1.50"
+    trade = {
+        "market_ticker": ticker,
+        "yes_price_dollars": "0.4100",
+        "no_price_dollars": "0.5900",
+        "count_fp": "3.00",
+    }
+    trades = [
+        trade | {"taker_outcome_side": "no", "taker_side": "no", "is_block_trade": False},
+        trade | {"count_fp": "NaN", "taker_side": "yes"},
+        trade | {"taker_side": "yes", "market_ticker": "KXREC-26DEC31-OTHER"},
+        trade
+        | {"taker_side": "yes", "yes_price_dollars": "0.4550", "count_fp": "2.50", "is_block_trade": True},
+    ]
+    path = _capture(tmp_path)
+    with gzip.open(path, "at") as file:
+        for at, msg in enumerate(trades):
+            line = {
+                "recv_ns": NOW * 10**6 + (at + 4) * 10**9,
+                "frame": {"type": "trade", "sid": 3, "msg": msg},
+            }
+            file.write("\n" + json.dumps(line))
+    show = Show(str(path), 8.0)
+    told = [
+        (round(at), e.taker_side, e.price, e.count, e.is_block)
+        for at, e in show.events
+        if isinstance(e, Traded)
+    ]
+    assert told == [(4, Side.ASK, D("0.41"), D(3), False), (7, Side.BID, D("0.455"), D("2.5"), True)]
+    _, last = show.tops(ticker)[-1]
+    assert (last.top.last, last.top.last_size, last.top.volume) == (D("0.455"), D("2.5"), D("5.5"))
+    assert [t.price for t in show.venue.history.trades_of([ticker])] == [D("0.455"), D("0.41")]
+    state = show.venue.exchange.state
+    assert state.account(MEMBER).holding(0, ticker, 2).count == 25
+    assert state.market(ticker).book.bids.levels() == [(D("0.41"), D(25)), (D("0.42"), D(13))]
 
 
 def test_orders_hit_the_recorded_book(tmp_path: Path) -> None:

@@ -94,6 +94,14 @@ class Exchange:
                 break
         self.state.report_top(market, now_ms)
 
+    def report_trade(
+        self, ticker: str, taker_side: Side, price: Decimal, count: Decimal, now_ms: int, *, is_block: bool
+    ) -> None:
+        """Report a trade between others, as in a recording: no order or position here changes."""
+        market = self.state.market(ticker)
+        matching.print_trade(self.state, market, taker_side, price, count, now_ms, is_block=is_block)
+        self.state.report_top(market, now_ms)
+
     # The member's position, by means other than this API
 
     def assign_position(

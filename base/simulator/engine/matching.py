@@ -91,38 +91,17 @@ def _meet(state: State, market: Market, taker: Order, maker: Order, count: Decim
     execute(state, market, taker, maker, maker.price, count, now_ms)
 
 
-def block_trade(state: State, market: Market, price: Decimal, count: Decimal, now_ms: int) -> None:
-    """Report a trade that others agreed on off the book: a last price that nobody could have hit."""
-    _trade(state, market, price, count, Side.BID, now_ms, is_block=True)
-    state.report_top(market, now_ms)
-
-
-def execute(
+def print_trade(
     state: State,
     market: Market,
-    taker: Order,
-    maker: Order,
-    price: Decimal,
-    count: Decimal,
-    now_ms: int,
-) -> None:
-    """Carry out one trade for both of its orders, taker first."""
-    done = _trade(state, market, price, count, taker.side, now_ms)
-    for order, is_taker in ((taker, True), (maker, False)):
-        _apply(state, market, order, done, is_taker=is_taker)
-
-
-def _trade(
-    state: State,
-    market: Market,
-    price: Decimal,
-    count: Decimal,
     taker_side: Side,
+    price: Decimal,
+    count: Decimal,
     now_ms: int,
     *,
     is_block: bool = False,
 ) -> Execution:
-    """Report a public trade."""
+    """Make a trade public: last price, volume and the report. A block trade counts like any other."""
     number = state.number()
     done = Execution(state.uuid(TRADE_ID, number), number, price, count, now_ms)
     market.last, market.last_size = price, count
@@ -141,6 +120,21 @@ def _trade(
         )
     )
     return done
+
+
+def execute(
+    state: State,
+    market: Market,
+    taker: Order,
+    maker: Order,
+    price: Decimal,
+    count: Decimal,
+    now_ms: int,
+) -> None:
+    """Carry out one trade for both of its orders, taker first."""
+    done = print_trade(state, market, taker.side, price, count, now_ms)
+    for order, is_taker in ((taker, True), (maker, False)):
+        _apply(state, market, order, done, is_taker=is_taker)
 
 
 def _apply(state: State, market: Market, order: Order, done: Execution, *, is_taker: bool) -> None:

@@ -1,5 +1,7 @@
 """A recording as a scenario: its books become the maker's liquidity, in its own rhythm.
 
+Its trades are reported as they were; whose they were is not known, so they move no position.
+
 The account holds 25 YES of the first market and, if there is a second, 25 NO of that, both
 bought at what they cost when first seen; so any client can be tried on a recording.
 
@@ -22,6 +24,7 @@ from base.simulator.scenarios.capture_file import (
     Synopsis,
     lines_of,
     read_synopsis,
+    recorded_trade,
     yes_change,
     yes_levels,
 )
@@ -47,7 +50,7 @@ class Capture:
         self._given: set[str] = set()
         self._favours_yes: dict[str, bool] = {}
         self.notice = (
-            f"Playing {path.name}: books and prices as recorded; the account, its orders, "
+            f"Playing {path.name}: books, trades and prices as recorded; the account, its orders, "
             "and the results of markets are simulated."
         )
 
@@ -110,6 +113,10 @@ class Capture:
             self._set(stage, ticker, side, price, count)
         elif line.kind == "ticker" and ticker not in self._synopsis.with_book:
             self._replace(stage, ticker, _top_of(line))
+        elif line.kind == "trade":
+            side, price, count = recorded_trade(line)
+            is_block = line.body.get("is_block_trade") is True
+            stage.exchange.report_trade(ticker, side, price, count, stage.now_ms(), is_block=is_block)
         self._give_position(stage, ticker)
 
     def _replace(self, stage: Stage, ticker: str, levels: Levels) -> None:

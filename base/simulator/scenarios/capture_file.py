@@ -17,7 +17,7 @@ import msgspec
 
 from base.simulator.decoding import UNREADABLE
 from base.simulator.engine.grid import GRIDS, Grid
-from base.simulator.engine.money import ONE, read_price
+from base.simulator.engine.money import ONE, read_count, read_price
 from base.simulator.engine.orders import Side
 
 FIRST_PRICES = 4000  # looked at to choose a grid
@@ -138,6 +138,19 @@ def yes_change(line: Line, *, no_in_yes: bool) -> tuple[Side, Decimal, Decimal]:
     side = Side.BID if line.body["side"] == "yes" else Side.ASK
     price = _on_yes_scale(Decimal(line.body["price_dollars"]), side, no_in_yes)
     return side, price, Decimal(line.body["delta_fp"])
+
+
+def recorded_trade(line: Line) -> tuple[Side, Decimal, Decimal]:
+    """Return a trade as (taker's side, YES price, contracts). Older captures have only ``taker_side``.
+
+    Raises:
+        KeyError, ValueError: It is malformed.
+    """
+    outcome = line.body.get("taker_outcome_side") or line.body["taker_side"]
+    price, count = read_price(line.body["yes_price_dollars"]), read_count(line.body["count_fp"])
+    if not price or not count or price >= 1:
+        raise ValueError("no trade")
+    return {"yes": Side.BID, "no": Side.ASK}[outcome], price, count
 
 
 def _on_yes_scale(price: Decimal, side: Side, no_in_yes: bool) -> Decimal:
