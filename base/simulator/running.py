@@ -71,7 +71,6 @@ class Running:
         self._scenario = scenario
         self._listener = listener
         self._speed = speed
-        self._started_ms = venue.now_ms()
         self._played_s = 0.0
         self._was_in_weekly_pause = False
         logging.getLogger("uvicorn.error").addFilter(_is_worth_saying)
@@ -134,7 +133,7 @@ class Running:
         self.venue.publish()
 
     def _play_what_is_due(self, now_ms: int) -> None:
-        due_s = (now_ms - self._started_ms) / 1000 * self._speed
+        due_s = self.stage.at_s(now_ms)
         ends_s = time.monotonic() + LONGEST_STEP_S
         while self._played_s < due_s and time.monotonic() < ends_s:
             self._played_s = min(due_s, self._played_s + SLICE_S)
@@ -143,17 +142,17 @@ class Running:
         self._slip(math.ceil((due_s - self._played_s) / self._speed * 1000))
 
     def _slip(self, late_ms: int) -> None:
-        """Slow the play down where this machine is too slow for it, and every close with it.
+        """Slow the play down where this machine is too slow for it, and every open and close with it.
 
         Requests are answered in between, and no recorded frame comes after its market's close.
         """
         if late_ms <= 0:
             return
-        self._started_ms += late_ms
+        self.stage.opened_ms += late_ms  # markets that the play lists from now on come later as well
         state = self.venue.exchange.state
         for market in state.markets.values():
             if market.status in (Status.INITIALIZED, Status.ACTIVE):
-                lifecycle.delay_close(state, market, late_ms, self.venue.now_ms())
+                lifecycle.delay(state, market, late_ms, self.venue.now_ms())
 
     def _drop_sockets_in_the_weekly_pause(self) -> None:
         is_on = self.venue.exchange.state.shards[0].in_weekly_pause

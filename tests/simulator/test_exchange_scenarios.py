@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from base.simulator.clock import ManualClock
 from base.simulator.engine.events import BookChanged, BookCleared, MarketChanged, TopChanged, Traded
 from base.simulator.rate_limits import UNLIMITED
+from base.simulator.running import LONGEST_STEP_S, SLICE_S, Running
 from base.simulator.scenarios.catalogue import UnknownScenario, find
 from base.simulator.scenarios.stage import Stage
 from base.simulator.semantics import Semantics
@@ -128,6 +132,39 @@ def test_close_ends_silently_then_is_determined_and_settled(speed: float) -> Non
     assert kinds == ["determined", "settled"]
     changed = [at for at, e in show.events if isinstance(e, BookChanged) and e.ticker == ticker]
     assert max(changed) <= 20.0 + STEP_S
+
+
+class TooMuch:
+    """A play that no machine keeps up with: one market after the other, another listed on the way."""
+
+    notice = ""
+
+    def open(self, stage: Stage) -> None:
+        stage.list_market("KXSIM-26DEC31-A", "A", close_in_s=10)
+        stage.list_market("KXSIM-26DEC31-B", "B", open_in_s=10, close_in_s=20)
+
+    def play(self, stage: Stage, until_s: float) -> None:
+        ends_s = time.monotonic() + LONGEST_STEP_S
+        while time.monotonic() < ends_s:
+            pass
+        if "KXSIM-26DEC31-C" not in stage.exchange.state.markets and until_s > SLICE_S:
+            stage.list_market("KXSIM-26DEC31-C", "C", open_in_s=20, close_in_s=30)
+
+
+def test_a_play_that_slows_down_keeps_its_markets_one_after_the_other() -> None:
+    """Opens move with closes, and a market that is listed later comes later as well."""
+    clock = ManualClock(NOW)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with contextlib.closing(listener):
+        venue = Venue(Semantics(), clock, UNLIMITED, salt=0)
+        running = Running(venue, TooMuch(), listener, seed=0, speed=1.0)
+        for _ in range(2):
+            clock.advance(5)
+            running.step()
+    a, b, c = venue.exchange.state.markets.values()
+    assert a.close_ms == b.spec.open_ms
+    assert b.close_ms == c.spec.open_ms
+    assert (a.close_ms, b.close_ms, c.close_ms) == tuple(NOW + s * 1000 for s in (19.5, 29.5, 39.5))
 
 
 def test_an_unknown_scenario_is_refused_with_what_exists(tmp_path: Path) -> None:

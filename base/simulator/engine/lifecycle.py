@@ -130,8 +130,10 @@ def move_close(state: State, market: Market, close_ms: int, now_ms: int) -> None
     _report(state, market, "close_date_updated", now_ms, close_ms=close_ms)
 
 
-def delay_close(state: State, market: Market, by_ms: int, now_ms: int) -> None:
-    """Move the close a little; it is told when another second is shown."""
+def delay(state: State, market: Market, by_ms: int, now_ms: int) -> None:
+    """Move the close a little, and an open still to come; told when the close shows another second."""
+    if market.status is Status.INITIALIZED:
+        market.spec = replace(market.spec, open_ms=market.spec.open_ms + by_ms)
     later_ms = market.close_ms + by_ms
     if later_ms // 1000 != market.close_ms // 1000:
         move_close(state, market, later_ms, now_ms)

@@ -24,7 +24,7 @@ class Stage:
         self.venue = venue
         self.speed, self.seed = speed, seed
         self.random = random.Random(seed)
-        self.opened_ms = venue.now_ms()
+        self.opened_ms = venue.now_ms()  # later, as the play slows down
         for account_id in (MAKER, CROWD):
             self.exchange.open_house(account_id)
 
@@ -40,6 +40,10 @@ class Stage:
     def ms_at(self, scenario_s: float) -> int:
         """Return the exchange's time at this many seconds of scenario time from the start."""
         return self.opened_ms + round(scenario_s * 1000 / self.speed)
+
+    def at_s(self, now_ms: int) -> float:
+        """Return how many seconds of scenario time have passed."""
+        return (now_ms - self.opened_ms) / 1000 * self.speed
 
     def list_market(
         self,
