@@ -1,9 +1,9 @@
-# make run · test · check · bench · simulate. Each makes .venv and installs the pinned packages first.
+# make run · test · check · bench · simulate · planted. Each makes .venv and installs the pinned packages first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check bench simulate
+.PHONY: run test check bench simulate planted
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
@@ -21,8 +21,14 @@ FIGURES := tick_to_order feed strategy_burn steady_state many_positions dead_fee
 bench: .venv/ready
 	for figure in $(FIGURES); do $(BIN)/python -m benchmarks.$$figure || exit 1; done
 
-simulate: .venv/ready
-	$(BIN)/python run.py simulate $(ARGS)
+# The program through ten thousand bad days; docs/safety.md says what is promised and how it is tested.
+SEEDS ?= 10000
+simulate: .venv/ready-dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+# Thirty bugs, one at a time: the judge of the above must catch each.
+planted: .venv/ready-dev
+	$(BIN)/python -m tests.simulation.planted $(ARGS)
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv || { echo "python3 -m venv failed: install python3-venv (Debian, Ubuntu) and try again" >&2; exit 1; }
