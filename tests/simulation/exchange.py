@@ -94,9 +94,9 @@ class SimulatedExchange:
 
     def accept(self, headers: dict[str, str], send: Callable[[bytes], None]) -> Session:
         """Begin a session. Raises: Refused."""
-        window_s = self.venue.semantics.skew_window_s
+        semantics = self.venue.semantics
         lowered = {name.lower(): value for name, value in headers.items()}
-        key = verify(self.venue.keys, lowered, "GET", FEED_PATH, self.venue.now_ms(), window_s)
+        key = verify(self.venue.keys, lowered, "GET", FEED_PATH, self.venue.now_ms(), semantics)
         session = Session(self.venue, key, send)
         self.hub.sessions.append(session)
         return session
