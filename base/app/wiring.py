@@ -120,7 +120,7 @@ class Parts:
         log = Path(config.paths.logs) / LOG_NAME
         mark = {} if config.is_live else {"execution": "paper"}
         self.events = EventLog(log, clock, echo=cast(TextIO, CurrentStderr()), mark=mark)
-        self.journal = Journal(folder.journal if config.is_live else folder.paper_journal)
+        self.journal = Journal(folder.journal if config.is_live else folder.paper_journal, clock)
         self.clients = self._clients()
         self.cache = WebSocketPriceCache(clock)
         # Live: the exchange's own clients. On paper: the same account, with orders that are not sent.

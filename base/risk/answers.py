@@ -38,7 +38,7 @@ def answered(guard: Guard, ctx: Context, word: Answered) -> None:
     if attempt is None:
         return
     guard.hush("answer_overdue")
-    journal_rows.outcome(guard, ctx, attempt, word.outcome)
+    guard.put(journal_rows.outcome(ctx, attempt, word.outcome))
     outcome = word.outcome
     if isinstance(outcome, Accepted):
         attempt.order_id = outcome.order_id

@@ -10,8 +10,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from base.feed.watch import Sighting
-from base.risk import endings, selling
-from base.risk.decide import Decision, Exit, NoBid, Unknown, confirm, decide, follow, is_safe, missing_proof
+from base.risk import deciding, endings, selling
+from base.risk.decide import Decision, Exit, NoBid, Unknown, confirm, is_safe, missing_proof
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard, level_text
 from base.risk.messages import ConfirmPrice, ProbeFeed, ReadMarket, ReadPositions
@@ -36,6 +36,8 @@ def watch(guard: Guard, ctx: Context) -> None:
     if not _has_stop(guard, ctx):
         return
     if ctx.market is not None and not ctx.market.is_open_at(ctx.now.exchange_ms):
+        if ctx.seen is not None and guard.stop is not None:
+            deciding.anew(guard, ctx)
         _market_is_closed(guard, ctx)
         return
     if ctx.market is None or ctx.seen is None:
@@ -49,7 +51,7 @@ def watch(guard: Guard, ctx: Context) -> None:
             return
     seen = _take_over_pending(guard, ctx.seen, ctx)
     assert guard.stop is not None
-    stop, decision = follow(guard.stop, seen, ctx.market, ctx.now, ctx.resumed_s)
+    stop, decision = deciding.follow(guard, ctx, seen)
     _arm_target(guard, ctx)
     if guard.state is State.UNPROTECTED:
         guard.stop = stop
@@ -259,7 +261,7 @@ def retry(guard: Guard, ctx: Context) -> str:
     if guard.state is State.UNPROTECTED:
         if ctx.seen is None or ctx.market is None or guard.stop is None:
             return "the market has not been seen yet: try again in a moment"
-        decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
+        decision = deciding.anew(guard, ctx)
         if isinstance(decision, Exit):
             selling.begin(guard, ctx, "RETRY", decision.evidence, decision.at_s, _target_of(decision))
             return "exiting"

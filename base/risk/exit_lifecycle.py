@@ -45,6 +45,7 @@ class Event(StrEnum):
     RESIZED = "resized"
     GONE = "gone"  # held = 0 by fills or two reads, nothing of ours did it
     SETTLED = "settled"
+    UNLOCKED = "unlocked"  # a NO_BID saw a bid that passes the filters
     SEND = "send"  # attempt durable, evidence at most 2 s old
     UNTOUCHED = "untouched"  # no touch for 2 s, proven; a missed take profit; a stop overtook it
     NO_ROOM = "no_room"  # no bid inside the floor, or the ladder ended
@@ -79,6 +80,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.ARMED, _E.SETTLED): _S.RETIRED,
     (_S.ARMED, _E.UNCOVERED): _S.UNPROTECTED,
     (_S.TRIGGERED, _E.SEND): _S.IN_FLIGHT,
+    **{(state, _E.UNLOCKED): state for state in (_S.TRIGGERED, _S.STUCK, _S.WAITING)},
     **{(state, _E.UNTOUCHED): _S.WITHDRAWN for state in (_S.TRIGGERED, _S.STUCK, _S.WAITING)},
     (_S.TRIGGERED, _E.NO_ROOM): _S.STUCK,
     (_S.STUCK, _E.TOUCHED): _S.TRIGGERED,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from base.feed.freshness import Freshness
 from base.feed.watch import Sighting
@@ -43,6 +44,16 @@ class Context:
     def grid_of(self, side: Side) -> PriceGrid | None:
         """The price grid seen from ``side``; ``None`` while the market is not known."""
         return None if self.market is None else self.market.grid_of(side)
+
+
+class Decided(NamedTuple):
+    """What the core decided, and what it counted. A change of it is journalled."""
+
+    kind: str  # Hold | Unknown | NoBid | Exit
+    reason: str
+    peak: Decimal | None  # of a trailing stop
+    counters: tuple[object, ...]  # of the filters that wait for time or repetition
+    confirmed: bool | None  # None: nothing to confirm
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +93,7 @@ class Guard:
     asked_s: dict[str, float] = field(default_factory=dict)  # newest request by kind
     alarms: dict[str, float] = field(default_factory=dict)  # ringing: reason → next ring
     said: str = ""  # newest UNPROTECTED reason that was logged
+    decided: Decided | None = None  # newest decision
 
     @property
     def count(self) -> Decimal:

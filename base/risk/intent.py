@@ -25,6 +25,7 @@ class Intent:
     level: Decimal  # trigger or target
     entry: Decimal | None  # of what it sells: contracts added later have their own price
     floor: Decimal
+    last_floor: Decimal | None  # under the floor, if the user chases; as set when it began
     evidence: Quote | None  # None: recovered from a journal that no longer tells
     began_s: float
     began_ms: int

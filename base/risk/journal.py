@@ -1,89 +1,71 @@
-"""The journal: every decision and order is durable here before anything leaves. SQLite, WAL, FULL sync.
+"""The journal: every decision and order is durable here before anything leaves.
 
-One thread owns the file and its only connection, which also checkpoints. Callers wait at most
-250 ms. Rows form a hash chain, so an edited or truncated journal is noticed. No secrets in it.
+One thread owns the file. Who sends an order waits for its rows, at most 250 ms; other rows are only
+handed over. What the disk refused is written as soon as it takes rows again.
 See stops-and-exits.md, section 6.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import logging
-import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from pathlib import Path
 
+from base.clock import Clock, SystemClock
 from base.errors import ConfigError
-from base.model import Key, Side
-from base.risk.exit_lifecycle import ENDS, State
+from base.risk.journal_file import JournalFile
 from base.risk.messages import Row
+from base.risk.recovered import Recovered
 
-SCHEMA_VERSION = 1
 WAIT_S = 0.25
 """How long a caller waits for its rows to be durable."""
-BUSY_S = 0.1
-"""How long a reader of the file, such as a backup, may hold up a write."""
+OPEN_S = 30.0
+RETRY_S = 1.0
+"""How often rows that the disk refused are tried again when nothing else comes."""
+MOST_QUEUED = 10_000
 MOST_UNWRITTEN = 10_000
+MOST_DECISIONS = 500
+"""Rounds waiting for the disk beyond which decisions, the largest rows and no order's, are let go."""
+# What the disk says: the rows are right and may be written later. Anything else is said of a row.
+_OF_THE_DISK = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB,
+})  # fmt: skip
+# After these the file is not written to any more: a sync that failed may have lost what it seemed to hold.
+_FATAL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _log = logging.getLogger(__name__)
-_SEQUENCED = "seq INTEGER PRIMARY KEY, chain TEXT NOT NULL"
-_SCHEMA = f"""
-CREATE TABLE intents ({_SEQUENCED},
-    intent_id TEXT NOT NULL UNIQUE, at_ms INTEGER NOT NULL, subaccount INTEGER NOT NULL,
-    ticker TEXT NOT NULL, side TEXT NOT NULL CHECK (side IN ('yes', 'no')), reason TEXT NOT NULL,
-    quantity TEXT NOT NULL, level TEXT NOT NULL, floor TEXT NOT NULL, entry TEXT, rule TEXT,
-    evidence TEXT NOT NULL) STRICT;
-CREATE TABLE attempts ({_SEQUENCED},
-    client_order_id TEXT NOT NULL UNIQUE, intent_id TEXT NOT NULL REFERENCES intents (intent_id),
-    number INTEGER NOT NULL, at_ms INTEGER NOT NULL, exchange_index INTEGER NOT NULL,
-    count TEXT NOT NULL, price TEXT NOT NULL, UNIQUE (intent_id, number)) STRICT;
-CREATE TABLE outcomes ({_SEQUENCED},
-    client_order_id TEXT NOT NULL REFERENCES attempts (client_order_id), at_ms INTEGER NOT NULL,
-    kind TEXT NOT NULL, order_id TEXT, filled TEXT, why TEXT NOT NULL) STRICT;
-CREATE TABLE transitions ({_SEQUENCED},
-    at_ms INTEGER NOT NULL, now_s REAL NOT NULL, subaccount INTEGER NOT NULL, ticker TEXT NOT NULL,
-    side TEXT NOT NULL CHECK (side IN ('yes', 'no')), intent_id TEXT, attempt INTEGER,
-    from_state TEXT NOT NULL, event TEXT NOT NULL, to_state TEXT NOT NULL, inputs TEXT NOT NULL) STRICT;
-CREATE INDEX transitions_by_key ON transitions (subaccount, ticker, seq);
-"""
-# Whole statements, so that no name is ever put together at run time.
-_INSERT = {
-    "intents": "INSERT INTO intents VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    "attempts": "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?)",
-    "outcomes": "INSERT INTO outcomes VALUES (?,?,?,?,?,?,?,?)",
-    "transitions": "INSERT INTO transitions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-}
-_LAST_STATES = """
-SELECT subaccount, ticker, side, to_state FROM transitions
-WHERE seq IN (SELECT max(seq) FROM transitions GROUP BY subaccount, ticker)
-"""
 
 
 class Journal(threading.Thread):
-    """The journal thread. ``append`` may be called from any thread; the file belongs to this one."""
+    """The journal thread. ``append`` belongs to the thread that sends orders, the file to this one."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, clock: Clock | None = None):
         super().__init__(name="journal", daemon=True)
         self.path = path
-        self.failures = 0
-        self._queue: queue.SimpleQueue[tuple[Sequence[Row], _Ticket] | None] = queue.SimpleQueue()
+        self.warnings: tuple[str, ...] = ()  # what a person should know of the files, once it is open
+        self._clock = clock or SystemClock()
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._opened = threading.Event()
         self._open_error: Exception | None = None
-        self._armed: dict[Key, Side] = {}
-        # Owned by this thread: rows that the disk refused, oldest first.
-        self._unwritten: list[Sequence[Row]] = []
-        self._is_disk = False
+        self._recovered = Recovered()
+        # Owned by the caller:
+        self._given_up: _Batch | None = None  # nobody waits twice for a disk that hangs
+        self._failures_told = 0
+        # Owned by this thread, read by others:
+        self.failures = 0
+        self._unwritten: list[_Batch] = []  # that the disk refused, oldest first
+        self._is_failing = False
+        self._death: Exception | None = None  # the disk lost what it had: this file is not written to again
 
-    def open(self, timeout_s: float = 10.0) -> None:
+    def open(self, timeout_s: float = OPEN_S) -> None:
         """Start the thread and open the file.
 
         Raises:
-            ConfigError: The file cannot be opened, is damaged, or a newer version wrote it.
+            ConfigError: No journal can be kept there, or a newer version wrote it.
         """
         self.start()
         if not self._opened.wait(timeout_s):
@@ -91,102 +73,136 @@ class Journal(threading.Thread):
         if self._open_error is not None:
             raise ConfigError("paths.data", f"the journal {self.path} cannot be used: {self._open_error}")
 
-    def armed_before(self) -> dict[Key, Side]:
-        """Holdings that the journal showed ARMED or in an open intent when it was opened."""
-        return dict(self._armed)
+    def recovered(self) -> Recovered:
+        """What the journal knew when it was opened."""
+        return self._recovered
 
-    def append(self, rows: Sequence[Row]) -> bool:
-        """Write ``rows`` and wait until they are durable; ``False``: not within 250 ms."""
-        ticket = _Ticket()
-        self._queue.put((rows, ticket))
-        return ticket.done.wait(WAIT_S) and ticket.is_durable
+    def append(self, rows: Sequence[Row], *, wait: bool = True) -> bool:
+        """Hand ``rows`` over.
+
+        With ``wait``, ``True`` says that they and all rows before them are durable; ``False``: not
+        within 250 ms. Without, it says what ``check`` says.
+        """
+        if self._queue.qsize() >= MOST_QUEUED:
+            return False
+        batch = _Batch(rows)
+        self._queue.put(batch)
+        if not wait:
+            return self.check()
+        if self._is_hanging or not batch.done.wait(WAIT_S):
+            self._given_up = batch
+            return False
+        if batch.is_durable:
+            self._failures_told = self.failures
+        return batch.is_durable
+
+    def check(self) -> bool:
+        """Whether nothing failed since the last call, and nothing waits for the disk to come back."""
+        has_failed = self.failures != self._failures_told
+        self._failures_told = self.failures
+        return not (has_failed or self._is_failing or self._is_hanging)
+
+    @property
+    def _is_hanging(self) -> bool:
+        return self._given_up is not None and not self._given_up.done.is_set()
 
     def stop(self, timeout_s: float) -> None:
         """Write what is queued, close the file and end."""
-        self._queue.put(None)
-        self.join(timeout_s)
+        if self.ident is not None:
+            self._queue.put(None)
+            self.join(timeout_s)
+
+    # --- this thread ------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Own the connection: write what comes, a transaction for all that waits."""
+        """Own the file: write what comes, a transaction for all that waits."""
         try:
-            connection = self._connect()
-        except (sqlite3.Error, OSError, ConfigError) as e:
+            file = JournalFile(self.path, self._clock)
+            self._note_damage(file)
+            self._recovered = file.recovered()
+        except Exception as e:
             self._open_error = e
             self._opened.set()
             return
         self._opened.set()
         try:
-            self._serve(connection)
+            self._serve(file)
         finally:
-            connection.close()
+            file.close()
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
-        chain = _Chain(connection)
-        while (item := self._queue.get()) is not None:
-            batch = [item]
-            is_last = False
-            while not self._queue.empty():
-                if (more := self._queue.get()) is None:
-                    is_last = True
-                    break
-                batch.append(more)
-            self._write_all(connection, chain, batch)
-            if is_last:
-                return
+    def _note_damage(self, file: JournalFile) -> None:
+        if file.kept_aside is not None:
+            self.warnings += (
+                f"{file.path} was damaged ({file.damage}): it is kept as {file.kept_aside.name}. A new "
+                "one is begun. What was armed or on its way out is not known: look at your positions",
+            )
 
-    def _write_all(
-        self, connection: sqlite3.Connection, chain: _Chain, batch: list[tuple[Sequence[Row], _Ticket]]
-    ) -> None:
-        """Write what could not be written before, then ``batch``; one bad row does not spoil the others."""
-        waiting = [row for rows in self._unwritten for row in rows]
-        if self._write(connection, chain, [*waiting, *(row for rows, _ in batch for row in rows)]):
-            self._unwritten.clear()
-            for _, ticket in batch:
-                ticket.settle(is_durable=True)
-            return
-        for rows, ticket in batch:
-            ticket.settle(is_durable=not self._unwritten and self._write(connection, chain, rows))
-            if not ticket.is_durable and self._is_disk and len(self._unwritten) < MOST_UNWRITTEN:
-                self._unwritten.append(rows)  # the disk may come back: later rows refer to these
+    def _serve(self, file: JournalFile) -> None:
+        is_last = False
+        while not is_last:
+            batches, is_last = self._take()
+            self._write_all(file, batches)
 
-    def _write(self, connection: sqlite3.Connection, chain: _Chain, rows: Sequence[Row]) -> bool:
+    def _take(self) -> tuple[list[_Batch], bool]:
+        """Wait for rows, then take all that are there; also say whether they are the last ones."""
+        batches: list[_Batch] = []
         try:
-            with connection:
-                for row in rows:
-                    seq, digest, cells = chain.link(row)
-                    connection.execute(_INSERT[row.table], (seq, digest, *cells))
+            item = self._queue.get(timeout=RETRY_S if self._unwritten else None)
+        except queue.Empty:
+            return batches, False
+        while item is not None:
+            batches.append(item)
+            if self._queue.empty():
+                return batches, False
+            item = self._queue.get()
+        return batches, True
+
+    def _write_all(self, file: JournalFile, batches: list[_Batch]) -> None:
+        """Write what could not be written before, then ``batches``; one bad row does not spoil the others."""
+        waiting, self._unwritten = [*self._unwritten, *batches], []
+        error = self._write(file, waiting)
+        if error is None or _is_of_the_disk(error):
+            self._settle(waiting, error)
+        else:
+            for batch in waiting:
+                if not self._unwritten:
+                    error = self._write(file, [batch])
+                self._settle([batch], error)
+        self._is_failing = bool(self._unwritten) or self._death is not None
+
+    def _write(self, file: JournalFile, batches: list[_Batch]) -> Exception | None:
+        if self._death is not None:
+            return self._death
+        try:
+            file.write([row for batch in batches for row in batch.rows])
         except Exception as e:
             # Whatever is wrong with a row or the disk, this thread must live to write the next.
-            chain.roll_back()
             self.failures += 1
-            self._is_disk = isinstance(e, sqlite3.OperationalError)
             _log.error("journal_failed why=%s", ascii(str(e)))
-            return False
-        chain.commit()
-        return True
+            if _code(e) in _FATAL and "_SHM" not in getattr(e, "sqlite_errorname", ""):
+                self._death = e  # shared memory alone holds nothing that could be lost
+            return e
+        return None
 
-    def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self.path, timeout=BUSY_S)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise ConfigError("", f"it was written by a newer version of this program (schema {version})")
-        if version == 0:
-            with connection:
-                connection.executescript(_SCHEMA)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self._armed = _last_armed(connection.execute(_LAST_STATES))
-        return connection
+    def _settle(self, batches: list[_Batch], error: Exception | None) -> None:
+        for batch in batches:
+            batch.settle(is_durable=error is None)
+            if error is not None and _is_of_the_disk(error):
+                self._keep(batch)
+
+    def _keep(self, batch: _Batch) -> None:
+        """The disk may come back: later rows refer to these."""
+        if len(self._unwritten) >= MOST_DECISIONS:
+            batch.rows = [row for row in batch.rows if row.table != "decisions"]
+        if len(self._unwritten) < MOST_UNWRITTEN and self._death is None:
+            self._unwritten.append(batch)
 
 
-class _Ticket:
-    """A caller's wait for its rows."""
+class _Batch:
+    """Rows handed over together, and a caller's wait for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
         self.done = threading.Event()
         self.is_durable = False
 
@@ -196,66 +212,10 @@ class _Ticket:
         self.done.set()
 
 
-class _Chain:
-    """Sequence numbers and the hash chain over all tables: sha256(previous digest, row)."""
-
-    def __init__(self, connection: sqlite3.Connection):
-        self._seq, self._digest = 0, ""
-        for table in _INSERT:
-            row = connection.execute(
-                f"SELECT seq, chain FROM {table} ORDER BY seq DESC LIMIT 1"  # nosec B608 - our own table names
-            ).fetchone()
-            if row is not None and row[0] > self._seq:
-                self._seq, self._digest = row
-        self._committed = (self._seq, self._digest)
-
-    def link(self, row: Row) -> tuple[int, str, list[object]]:
-        """Return the sequence number, digest and cells of the next row."""
-        cells = [_cell(value) for value in row.values.values()]
-        self._seq += 1
-        self._digest = digest_of(self._digest, row.table, self._seq, cells)
-        return self._seq, self._digest, cells
-
-    def commit(self) -> None:
-        """The rows linked so far are durable."""
-        self._committed = (self._seq, self._digest)
-
-    def roll_back(self) -> None:
-        """The rows since the last commit were not written."""
-        self._seq, self._digest = self._committed
+def _code(error: Exception) -> int:
+    """SQLite's word on an error; 0: it did not come from there."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def digest_of(previous: str, table: str, seq: int, cells: Iterable[object]) -> str:
-    """The chain's digest of one row: anybody may check it."""
-    text = json.dumps([previous, table, seq, list(cells)], separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _cell(value: object) -> object:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Decimal):
-        return str(value)
-    return json.dumps(_plain(value), separators=(",", ":"))
-
-
-def _plain(value: object) -> object:
-    """Turn what a row carries into JSON, money as strings."""
-    if isinstance(value, Decimal):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _last_armed(rows: Iterable[tuple[int, str, str, str]]) -> dict[Key, Side]:
-    guarded = set(State) - ENDS - {State.UNPROTECTED}
-    return {
-        Key(subaccount, ticker): Side(side)
-        for subaccount, ticker, side, state in rows
-        if State(state) in guarded or State(state) is State.WITHDRAWN
-    }
+def _is_of_the_disk(error: Exception) -> bool:
+    return _code(error) in _OF_THE_DISK

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from base.risk import endings
-from base.risk.decide import Exit, confirm, decide, missing_proof
+from base.risk import deciding, endings
+from base.risk.decide import Exit, confirm, missing_proof
 from base.risk.exit_lifecycle import Event
 from base.risk.guard import Context, Guard
 from base.risk.intent import PERSON, Intent
 from base.risk.messages import ConfirmPrice, ProbeFeed, ReadMarket, Sweep
-from base.risk.rules import BelowFloor
 
 SWEEP_S = 0.3
 """Own resting orders hold an exit up no longer than this."""
@@ -99,11 +98,13 @@ def note_touch(guard: Guard, ctx: Context, intent: Intent) -> None:
 def _unlock(guard: Guard, ctx: Context, intent: Intent) -> None:
     """A NO_BID may sell once a bid at or under the trigger passes the filters, and is confirmed if odd."""
     assert ctx.seen is not None and guard.stop is not None and ctx.market is not None
-    decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
+    decision = deciding.anew(guard, ctx)
     if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":
         return
-    intent.unlocked = isinstance(confirm(decision, ctx.seen, ctx.now), Exit)
-    if not intent.unlocked:
+    if isinstance(confirm(decision, ctx.seen, ctx.now), Exit):
+        intent.unlocked = True
+        guard.move(Event.UNLOCKED, ctx, bid=decision.evidence.bid)
+    else:
         guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
 
 
@@ -140,9 +141,3 @@ def has_swept(guard: Guard, ctx: Context, intent: Intent) -> bool:
         return True
     guard.wake_at(intent.sweep_until_s)
     return False
-
-
-def last_floor(ctx: Context, intent: Intent) -> Decimal | None:
-    """The floor of the third rung; ``None`` unless the user chases."""
-    chases = ctx.settings.below_floor is BelowFloor.CHASE and not intent.is_take_profit
-    return ctx.settings.last_floor if chases else None

@@ -57,8 +57,7 @@ class OpenIntent:
     entry: Decimal | None
     rule: str | None  # its name
     evidence: Quote | None  # None: it can no longer be read
-    below_floor: str | None  # as set when it began; None: version 1 did not say
-    last_floor: Decimal | None
+    last_floor: Decimal | None  # the price a chase may go down to; None: it waits at ``floor``
     began_ms: int
     state: State
     event: Event  # the newest one, after which it stands in ``state``

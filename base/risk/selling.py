@@ -9,14 +9,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 from base.model import ExitOrder, Quote
-from base.risk import endings, journal_rows, readiness
+from base.risk import deciding, endings, journal_rows, readiness
 from base.risk.counting import Attempt
-from base.risk.decide import Exit, confirm, decide
+from base.risk.decide import Exit, confirm
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
 from base.risk.intent import PERSON, Intent, client_order_id, intent_id
 from base.risk.ladder import floor_of, rungs
 from base.risk.messages import ConfirmPrice, Send
+from base.risk.rules import BelowFloor
 from base.units import ZERO, PriceGrid
 
 
@@ -29,10 +30,11 @@ def begin(
     at the stop's trigger minus the allowed slippage.
     """
     assert guard.stop is not None and ctx.market is not None
-    grid = ctx.market.grid_of(guard.side)
+    settings, grid = ctx.settings, ctx.market.grid_of(guard.side)
     trigger = target if target is not None else guard.stop.trigger or guard.stop.rule.catastrophe
     assert trigger is not None
-    floor = target if target is not None else floor_of(trigger, ctx.settings.max_slippage, grid)
+    floor = target if target is not None else floor_of(trigger, settings.max_slippage, grid)
+    chases = settings.below_floor is BelowFloor.CHASE and reason != "TAKE_PROFIT"
     intent = guard.intent = Intent(
         id=intent_id(ctx.new_bits(), ctx.now.exchange_ms),
         reason=reason,
@@ -40,16 +42,17 @@ def begin(
         entry=guard.entry,
         level=trigger,
         floor=floor,
+        last_floor=settings.last_floor if chases else None,
         evidence=evidence,
         began_s=ctx.now.boot_s,
         began_ms=ctx.now.exchange_ms,
         touched_s=touched_s,
         unlocked=reason != "NO_BID",
     )
-    journal_rows.intent(guard, intent, ctx)
+    guard.put(journal_rows.intent(guard, intent))  # with the evidence
     guard.reason = reason
     guard.protect()
-    guard.move(Event.TRIGGER, ctx, evidence=evidence)
+    guard.move(Event.TRIGGER, ctx, bid=evidence.bid)
     # On paper the same happens to orders that are not sent; the line must not look like a real exit.
     said = {"reason": reason} if ctx.is_live else {"reason": "would_execute", "decision": reason}
     guard.line(
@@ -118,7 +121,7 @@ def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
     assert ctx.seen is not None and guard.stop is not None and ctx.market is not None
     if not intent.is_take_profit or guard.state is not State.TRIGGERED:
         return False
-    decision = decide(guard.stop, ctx.seen, ctx.market, ctx.now, ctx.resumed_s)
+    decision = deciding.anew(guard, ctx)
     if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":
         return False
     if not isinstance(confirm(decision, ctx.seen, ctx.now), Exit):
@@ -134,7 +137,7 @@ def _next_price(ctx: Context, intent: Intent, left: Decimal, grid: PriceGrid) ->
     assert ctx.seen is not None
     if not intent.unlocked:
         return None  # a NO_BID sells nothing before a bid has passed the filters
-    for price in rungs(ctx.seen.quote, left, intent.floor, readiness.last_floor(ctx, intent), grid):
+    for price in rungs(ctx.seen.quote, left, intent.floor, intent.last_floor, grid):
         if intent.tried is None or price < intent.tried:
             return price
     return None
@@ -189,11 +192,11 @@ def _send(guard: Guard, ctx: Context, intent: Intent, attempt: Attempt, *, is_ne
     """Journal the attempt, then hand it over. The outbox keeps this order."""
     order = attempt.order
     if is_new:
-        journal_rows.attempt(guard, intent, attempt)
+        guard.put(journal_rows.attempt(intent, attempt))
     attempt.sent_s, attempt.sent_ms = ctx.now.boot_s, ctx.now.exchange_ms
     intent.resend, intent.tried = None, order.price
     guard.pace.sent(ctx.now.boot_s, is_new_id=is_new)
-    guard.move(Event.SEND, ctx, price=order.price, count=order.count)
+    guard.move(Event.SEND, ctx, price=order.price, count=order.count, is_new_id=is_new)
     entry, bid = guard.entry or ZERO, (ctx.seen.quote.bid if ctx.seen else None) or ZERO
     guard.put(
         Send(

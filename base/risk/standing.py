@@ -36,7 +36,7 @@ def _stand_stuck(guard: Guard, ctx: Context, intent: Intent) -> None:
     if readiness.is_halted(guard, ctx) or ctx.seen is None or not readiness.is_decided(guard, ctx, intent):
         return
     bid = ctx.seen.quote.bid
-    lowest = min(intent.floor, readiness.last_floor(ctx, intent) or intent.floor)
+    lowest = min(intent.floor, intent.last_floor or intent.floor)
     if (
         intent.unlocked
         and bid is not None

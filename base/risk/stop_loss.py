@@ -43,6 +43,7 @@ from base.risk.ports import ExchangeTime, FeedPort, MonitorView, RefresherPort
 from base.risk.reconciler import Reconciler
 from base.risk.rules import StopSettings
 from base.risk.views import Tally, monitor_view, position_view
+from base.risk.writing_down import look_after, write_down
 
 VIEW_EVERY_S = 0.5
 VIEW_SOON_S = 0.02
@@ -147,7 +148,7 @@ class StopLossMonitor(threading.Thread):
 
     def run(self) -> None:
         """Go round until stopped; a crash is reported, never swallowed."""
-        self._guards.armed_before = self._journal.armed_before()
+        self._guards.armed_before = dict(self._journal.recovered().armed)
         try:
             while not self._stopping.is_set():
                 self._wake.wait(self._pause_s())
@@ -170,20 +171,25 @@ class StopLossMonitor(threading.Thread):
             news.take(self._guards, self._inbox.get(), self._look, self._moment())
         # What the messages asked for leaves before the looking begins: an order first of all.
         self._flush()
-        for key in self._keys_to_step():
+        began, changed = self._moment(), self._watch.take_changed()
+        is_sweep = began.boot_s >= self._next_sweep_s
+        for key in sorted(self._guards.by_key) if is_sweep else self._keys_to_step(changed, began.boot_s):
             self._guards.step(key, self._look, self._moment())
         self._hold_markets()
         self._flush()
+        if is_sweep:
+            self._sweep(began)
         self._publish()
 
-    def _keys_to_step(self) -> list[Key]:
-        now_s = self._clock.boot_s()
+    def _sweep(self, began: Moment) -> None:
+        """Do what no news asks for; every holding has looked by now."""
+        self._next_sweep_s = began.boot_s + self._guards.terms.settings.check_interval_s
+        self._guards.sweep(began)
+        look_after(self._journal, self._guards, began)
+        self._flush()
+
+    def _keys_to_step(self, changed: set[str], now_s: float) -> list[Key]:
         guards = self._guards.by_key
-        changed = self._watch.take_changed()
-        if now_s >= self._next_sweep_s:
-            self._next_sweep_s = now_s + self._guards.terms.settings.check_interval_s
-            self._guards.sweep(self._moment())
-            return sorted(guards)
         changed |= {key.ticker for key, g in guards.items() if g.due_s is not None and g.due_s <= now_s}
         # All holdings in a market look together, in order: the last one ends the look.
         return [key for ticker in sorted(changed) for key in self._guards.keys_of.get(ticker, ())]
@@ -223,13 +229,8 @@ class StopLossMonitor(threading.Thread):
     def _flush(self) -> None:
         """Journal first, then act, then write about it."""
         effects = self._guards.out.take()
-        rows = [effect for effect in effects if isinstance(effect, Row)]
-        if rows and self._journal.append(rows):
-            self._guards.alarms.pop("journal_failed", None)
-        elif rows:
-            # The journal is slow or dead, and a stop that may not fire is worse than a missing row:
-            # send once and say so (stops-and-exits.md §6).
-            self._guards.ring("journal_failed", self._moment())
+        if effects:
+            write_down(self._journal, self._guards, effects, self._moment())
         for effect in effects:
             if isinstance(effect, Send):
                 self._executor.send(effect)

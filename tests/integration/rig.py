@@ -167,14 +167,15 @@ class Rig:
 
     def journal_rows(self, table: str) -> int:
         """How many rows a journal table has."""
-        (path,) = [
-            path
-            for path in (self.folder / "data").rglob("journal*")
-            if path.name[-4:] not in ("-wal", "-shm")
-        ]
-        with sqlite3.connect(path) as reader:
+        with sqlite3.connect(self.journal) as reader:
             count: int = reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
         return count
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        (path,) = (self.folder / "data").rglob("journal.sqlite")
+        return path
 
 
 def _pause(seconds: float) -> None:

@@ -66,11 +66,15 @@ class Day:
 
     def live(self, steps: int) -> None:
         """Let ``steps`` things happen, then end the faults."""
+        self.live_for(steps)
+        self.evening()
+
+    def live_for(self, steps: int) -> None:
+        """Let ``steps`` things happen."""
         for _ in range(steps):
             (happening,) = self.random.choices(list(HAPPENINGS), list(HAPPENINGS.values()))
             happening(self)
             self.check()
-        self.evening()
 
     def chance(self, probability: float) -> bool:
         """Whether it happens this time."""

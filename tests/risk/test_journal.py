@@ -1,112 +1,231 @@
-"""The journal is durable before anything leaves, private, chained, and refuses what it cannot read."""
+"""The journal thread: who sends waits for the disk, at most a quarter of a second; nobody else does."""
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-import stat
+import threading
 from collections.abc import Iterator
-from decimal import Decimal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from base.errors import ConfigError
 from base.model import Key, Side
-from base.risk.exit_lifecycle import State
-from base.risk.journal import Journal, digest_of
+from base.risk import journal as journal_thread
+from base.risk.journal import MOST_QUEUED, Journal
+from base.risk.journal_file import JournalFile
 from base.risk.messages import Row
+from tests.risk.journals import read, rows_of, rows_of_an_exit
 from tests.risk.world import TICKER, armed
+from tests.support import eventually
+
+STARTED_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine is no disk that hangs."""
+    monkeypatch.setattr(journal_thread, "WAIT_S", STARTED_S)
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     """A journal in an own folder."""
-    journal = Journal(tmp_path / "run" / "journal.sqlite3")
+    journal = Journal(tmp_path / "run" / "journal.sqlite")
     journal.open()
     yield journal
     journal.stop(5)
 
 
-def rows() -> list[Row]:
-    """Every row of an exit from armed to in flight."""
-    return [effect for effect in armed().bid("0.40").effects if isinstance(effect, Row)]
+class Disk:
+    """Stands before every write: lets it through, holds it up, or fails it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self._write = JournalFile.write
+        self.is_free = threading.Event()
+        self.is_free.set()
+        self.error: Exception | None = None
+        self.asked = 0
+        monkeypatch.setattr(JournalFile, "write", lambda file, rows: self.write(file, list(rows)))
+
+    def write(self, file: JournalFile, rows: list[Row]) -> None:
+        """What the journal thread calls."""
+        self.asked += 1
+        self.is_free.wait(STARTED_S)
+        if self.error is not None:
+            raise self.error
+        self._write(file, rows)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """The disk under every journal of this test."""
+    disk = Disk(monkeypatch)
+    yield disk
+    disk.is_free.set()
+
+
+def of_sqlite(code: int, name: str) -> sqlite3.OperationalError:
+    """An error as SQLite raises it."""
+    error = sqlite3.OperationalError(name)
+    error.sqlite_errorcode, error.sqlite_errorname = code, name
+    return error
+
+
+FULL = of_sqlite(sqlite3.SQLITE_FULL, "SQLITE_FULL")
+SYNC_FAILED = of_sqlite(sqlite3.SQLITE_IOERR_FSYNC, "SQLITE_IOERR_FSYNC")
+
+
+def other_rows() -> list[Row]:
+    """Rows of another holding, that no order waits for."""
+    return [row for row in rows_of(armed()) if row.table == "transitions"]
+
+
+# --- the file -----------------------------------------------------------------------------------------
 
 
 def test_rows_are_readable_by_another_process_at_once(journal: Journal) -> None:
     """When append says True the rows are in the file."""
-    assert journal.append(rows())
-    with sqlite3.connect(journal.path) as reader:
-        assert reader.execute("SELECT count(*) FROM intents").fetchone() == (1,)
-        count, price = reader.execute("SELECT count, price FROM attempts").fetchone()
-        assert (Decimal(count), Decimal(price)) == (Decimal(10), Decimal("0.39"))
-        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-def test_the_file_is_private(journal: Journal) -> None:
-    """Mode 0600 in a folder of mode 0700."""
-    assert stat.S_IMODE(os.stat(journal.path).st_mode) == 0o600
-    assert stat.S_IMODE(os.stat(journal.path.parent).st_mode) == 0o700
-
-
-def test_rows_form_a_chain(journal: Journal) -> None:
-    """An edited row no longer fits the next one's digest."""
-    assert journal.append(rows())
-    with sqlite3.connect(journal.path) as reader:
-        chained = []
-        for table in ("intents", "attempts", "outcomes", "transitions"):
-            for row in reader.execute(f"SELECT * FROM {table}"):
-                chained.append((row[0], table, row[1], list(row[2:])))
-    digest = ""
-    for seq, table, claimed, cells in sorted(chained):
-        digest = digest_of(digest, table, seq, cells)
-        assert digest == claimed
+    assert journal.append(rows_of_an_exit())
+    assert read(journal.path, "SELECT count, price FROM attempts") == [("10", "0.3900")]
+    assert read(journal.path, "PRAGMA journal_mode") == [("wal",)]
 
 
 def test_the_same_attempt_is_never_written_twice(journal: Journal) -> None:
-    """A repeated client order id is refused by the file itself; the caller is told."""
-    written = rows()
+    """A repeated client order id is refused by the file itself; the caller is told, the rest goes on."""
+    written = rows_of_an_exit()
     assert journal.append(written)
     assert not journal.append([row for row in written if row.table == "attempts"])
-    assert journal.append([row for row in written if row.table == "transitions"])
+    assert journal.append(other_rows())
 
 
 def test_what_was_armed_is_known_after_a_restart(journal: Journal) -> None:
     """ARMED, or an exit that was open, before the restart."""
-    journal.append(rows())
+    assert journal.append(rows_of_an_exit())
     journal.stop(5)
     again = Journal(journal.path)
     again.open()
     try:
-        assert again.armed_before() == {Key(0, TICKER): Side.YES}
+        assert again.recovered().armed == {Key(0, TICKER): Side.YES}
     finally:
         again.stop(5)
 
 
-def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
-    """An older program does not touch what a newer one wrote."""
-    path = tmp_path / "journal.sqlite3"
+def test_a_journal_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    """The start fails with the setting and the sentence."""
+    path = tmp_path / "journal.sqlite"
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(ConfigError, match="newer version"):
+    with pytest.raises(
+        ConfigError, match=r"paths\.data: the journal .* cannot be used: it was written by a newer"
+    ):
         Journal(path).open()
 
 
-def test_a_file_that_is_no_journal_is_refused_and_kept(tmp_path: Path) -> None:
-    """A damaged file says so and is not overwritten."""
-    path = tmp_path / "journal.sqlite3"
+def test_a_damaged_journal_is_told_to_the_person(tmp_path: Path) -> None:
+    """It starts all the same: what is held is read from the exchange."""
+    path = tmp_path / "journal.sqlite"
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(ConfigError, match="cannot be used"):
-        Journal(path).open()
-    assert path.read_bytes().startswith(b"not a database")
+    journal = Journal(path)
+    journal.open()
+    try:
+        (warning,) = journal.warnings
+        kept = journal.recovered().kept_aside
+        assert kept is not None
+        assert kept in warning
+        assert (tmp_path / kept).read_bytes().startswith(b"not a database")
+    finally:
+        journal.stop(5)
 
 
-def test_inputs_of_a_transition_are_kept(journal: Journal) -> None:
-    """What was known when the state changed stands beside the change, money as strings."""
-    journal.append(rows())
-    with sqlite3.connect(journal.path) as reader:
-        (inputs,) = reader.execute(
-            "SELECT inputs FROM transitions WHERE to_state = ?", (State.TRIGGERED.value,)
-        ).fetchone()
-    assert json.loads(inputs)["evidence"]["bid"] == "0.40"
+# --- waiting ------------------------------------------------------------------------------------------
+
+
+def test_rows_that_no_order_waits_for_are_only_handed_over(journal: Journal, disk: Disk) -> None:
+    """A slow disk holds up no price."""
+    disk.is_free.clear()
+    assert journal.append(other_rows(), wait=False)
+    eventually(lambda: disk.asked == 1)
+    assert read(journal.path, "SELECT count(*) FROM transitions") == [(0,)]
+    disk.is_free.set()
+    assert journal.append(rows_of_an_exit())
+    assert read(journal.path, "SELECT count(*) FROM transitions") == [(4,)]
+
+
+def test_nobody_waits_twice_for_a_disk_that_hangs(
+    journal: Journal, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first order waits a quarter of a second; until the disk answers the others do not."""
+    disk.is_free.clear()
+    monkeypatch.setattr(journal_thread, "WAIT_S", 0.05)
+    assert not journal.append(rows_of_an_exit())
+    monkeypatch.setattr(journal_thread, "WAIT_S", 3600)  # who waited now would never come back
+    assert not journal.append(other_rows())
+    assert not journal.check()
+    assert disk.asked == 1
+    disk.is_free.set()
+    eventually(journal.check)
+    assert journal.append([])
+    assert read(journal.path, "SELECT count(*) FROM transitions") == [(4,)]
+
+
+def test_what_a_full_disk_refused_is_written_once_there_is_room(journal: Journal, disk: Disk) -> None:
+    """By itself, oldest first: nothing has to happen for it."""
+    disk.error = FULL
+    assert not journal.append(rows_of_an_exit())
+    assert not journal.append(other_rows(), wait=False)
+    eventually(lambda: disk.asked == 2)
+    disk.error = None
+    eventually(journal.check)
+    assert read(journal.path, "SELECT count(*) FROM attempts") == [(1,)]
+    assert read(journal.path, "SELECT count(*) FROM transitions") == [(4,)]
+
+
+def test_a_backup_that_locks_the_file_costs_no_row(journal: Journal) -> None:
+    """The write fails at once, and is made up for when the lock is gone."""
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as backup:
+        backup.execute("BEGIN IMMEDIATE")
+        assert not journal.append(rows_of_an_exit())
+        eventually(lambda: journal.failures > 0)
+        backup.execute("COMMIT")
+        eventually(lambda: journal.append([]))
+    assert read(journal.path, "SELECT count(*) FROM attempts") == [(1,)]
+
+
+def test_a_failure_that_nobody_waited_for_is_told_once(journal: Journal, disk: Disk) -> None:
+    """The next look at the journal says so, though later rows were written."""
+    disk.error = ValueError("a row that is not right")
+    assert journal.append(rows_of_an_exit(), wait=False)
+    eventually(lambda: journal.failures > 0)
+    disk.error = None
+    assert not journal.check()
+    assert journal.check()
+
+
+def test_after_a_failed_sync_the_file_is_not_written_to_any_more(journal: Journal, disk: Disk) -> None:
+    """What the disk seemed to hold may be lost."""
+    disk.error = SYNC_FAILED
+    assert not journal.append(rows_of_an_exit())
+    disk.error, disk.asked = None, 0
+    assert not journal.append(other_rows())
+    assert not journal.check()
+    assert disk.asked == 0
+
+
+def test_a_value_that_cannot_be_written_spoils_only_its_own_round(journal: Journal) -> None:
+    """The caller is told, the thread lives, and the next rows are durable."""
+    transition = other_rows()[0]
+    bad = Row(table="transitions", values={**transition.values, "inputs": {"odd": object()}})
+    assert not journal.append([bad])
+    assert journal.append(rows_of_an_exit())
+    assert journal.is_alive()
+
+
+def test_a_disk_that_hangs_for_ever_costs_no_memory(journal: Journal, disk: Disk) -> None:
+    """What waits is bounded."""
+    disk.is_free.clear()
+    row = other_rows()
+    while journal.append(row, wait=False):
+        assert journal._queue.qsize() <= MOST_QUEUED
+    assert journal._queue.qsize() == MOST_QUEUED

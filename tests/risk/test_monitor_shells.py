@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import queue
-import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Collection, Mapping
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +22,6 @@ from base.model import (
     Unanswered,
 )
 from base.risk.exit_executor import ExitExecutor
-from base.risk.journal import Journal
 from base.risk.messages import (
     MarketsSeen,
     Message,
@@ -34,61 +30,16 @@ from base.risk.messages import (
     ReadPositions,
     ReadResting,
     RestingSeen,
-    Row,
     ShardsSeen,
     Sweep,
     Swept,
 )
 from base.risk.reconciler import Reconciler
-from tests.risk.world import KEY, TICKER, armed
-from tests.support import FakeClock, eventually
+from tests.risk.world import KEY, TICKER
+from tests.support import FakeClock
 
 D = Decimal
 REPORTED_S = 5.0
-
-
-# --- the journal ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    """An open journal in an own folder."""
-    journal = Journal(tmp_path / "journal.sqlite3")
-    journal.open()
-    yield journal
-    journal.stop(5)
-
-
-def rows_of_an_exit() -> tuple[list[Row], Row]:
-    """What an exit writes until its first order is sent, and the row of a second order."""
-    rows = [effect for effect in armed().bid("0.40").effects if isinstance(effect, Row)]
-    first = next(row for row in rows if row.table == "attempts")
-    return rows, Row(table="attempts", values={**first.values, "client_order_id": "second", "number": 2})
-
-
-def test_rows_a_busy_disk_refused_are_written_with_the_next(journal: Journal) -> None:
-    """A backup that locks the file for a moment costs no row: what refers to them is not refused."""
-    rows, second = rows_of_an_exit()
-    with closing(sqlite3.connect(journal.path, isolation_level=None)) as backup:
-        backup.execute("BEGIN IMMEDIATE")
-        assert not journal.append(rows)
-        eventually(lambda: journal.failures > 0)
-        backup.execute("COMMIT")
-        eventually(lambda: journal.append([]))
-        assert journal.append([second])
-        ids = backup.execute("SELECT client_order_id FROM attempts ORDER BY number").fetchall()
-    assert len(ids) == 2
-    assert ids[1] == ("second",)
-
-
-def test_a_value_that_cannot_be_written_spoils_only_its_own_row(journal: Journal) -> None:
-    """The caller is told, the thread lives, and the next rows are durable."""
-    rows, _ = rows_of_an_exit()
-    transition = next(row for row in rows if row.table == "transitions")
-    bad = Row(table="transitions", values={**transition.values, "inputs": {"odd": {1, 2}}})
-    assert not journal.append([bad])
-    assert journal.append(rows)
-    assert journal.is_alive()
 
 
 # --- the reconciler ---------------------------------------------------------------------------------

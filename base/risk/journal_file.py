@@ -1,0 +1,167 @@
+"""The journal's file: SQLite in WAL mode with full sync. No thread, no queue.
+
+Whoever opens it owns its only connection, which also checkpoints: the defect of SQLite before 3.51.3
+that may lose rows when a WAL is reset takes two connections that write or checkpoint. No secrets in it.
+See stops-and-exits.md, section 6.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from base.clock import Clock, SystemClock, utc_text
+from base.errors import ConfigError
+from base.risk import journal_place
+from base.risk.journal_chain import Chain, broken_link
+from base.risk.journal_memory import recovered_from
+from base.risk.journal_tables import INSERT, SCHEMA_VERSION, STEPS
+from base.risk.messages import Row
+from base.risk.recovered import Recovered
+
+OPEN_BUSY_S = 5.0
+"""How long another process, such as a backup, may hold up the start."""
+BUSY_S = 0.1
+"""How long it may hold up a write."""
+CHECKED_BYTES = 1_000_000_000
+"""A larger file is not read through at the start: only the chain of its newest rows is checked."""
+# What says that the file is not what we wrote. SQLITE_ERROR is one of them, for our statements are right.
+_DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREADABLE = frozenset({
+    sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_DATA,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+})  # fmt: skip
+_log = logging.getLogger(__name__)
+
+
+class Damaged(Exception):
+    """The file is there and is not a whole journal; the text says what is wrong."""
+
+    kept_aside: Path | None = None
+
+
+class JournalFile:
+    """An open journal. Only the thread that opened it may use it.
+
+    Raises:
+        ConfigError: No journal can be kept there, or a newer version of this program wrote it.
+        sqlite3.Error: It cannot be opened just now.
+    """
+
+    def __init__(self, path: Path, clock: Clock | None = None):
+        self.path = path
+        self.damage = ""  # what was wrong with the file that was put aside
+        self.kept_aside: Path | None = None
+        journal_place.make_ready(path)
+        utc_ms = (clock or SystemClock()).utc_ms()
+        try:
+            self._connection = _connect(path, utc_ms)
+        except Damaged as e:
+            self.damage, self.kept_aside = str(e), e.kept_aside
+            journal_place.make_ready(path)
+            self._connection = _connect(path, utc_ms + 1)
+        self._chain = Chain(self._connection)
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Make ``rows`` durable in one transaction, all of them or none.
+
+        Raises:
+            sqlite3.Error: The disk, or the table, does not take them.
+            Exception: A value that cannot be written.
+        """
+        try:
+            # Before the transaction: a value that cannot be written must not cost a lock.
+            linked = [(row.table, self._chain.link(row)) for row in rows]
+            self._connection.execute("BEGIN IMMEDIATE")
+            for table, cells in linked:
+                self._connection.execute(INSERT[table], cells)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            self._chain.roll_back()
+            raise
+        self._chain.commit()
+
+    def recovered(self) -> Recovered:
+        """What a restart must know, as it stands in the file now."""
+        aside = None if self.kept_aside is None else self.kept_aside.name
+        return replace(recovered_from(self._connection), kept_aside=aside)
+
+    def close(self) -> None:
+        """Close it; what stands in the WAL goes over into the file."""
+        self._connection.close()
+
+
+# --- opening ------------------------------------------------------------------------------------------
+
+
+def _connect(path: Path, utc_ms: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None)
+    try:
+        with _telling_damage():
+            _prepare(connection, path)
+    except BaseException as e:
+        if isinstance(e, Damaged):  # while it is open: closing folds the WAL in, and takes it away
+            e.kept_aside = _put_aside(path, utc_ms)
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise ConfigError("", f"it was written by a newer version of this program (schema {version})")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise ConfigError("", "its file system shares no memory: set paths.data to a local disk")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if version > 0 and path.stat().st_size <= CHECKED_BYTES:
+        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise Damaged(said.replace("\n", " "))
+    _migrate(connection, version)
+    connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Take the steps that are lacking, all or none; a file whose chain is broken stays as it was."""
+    connection.execute("BEGIN IMMEDIATE")
+    if version < SCHEMA_VERSION:
+        for statement in "".join(STEPS[version:]).split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    if (broken := broken_link(connection)) is not None:
+        raise Damaged(broken)
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def _telling_damage() -> Iterator[None]:
+    """Tell a file that is damaged from one that cannot be opened just now."""
+    try:
+        yield
+    except sqlite3.Error as e:
+        code = getattr(e, "sqlite_errorcode", 0)
+        if code & 0xFF in _DAMAGE or code in _UNREADABLE:
+            raise Damaged(str(e)) from e
+        raise
+
+
+def _put_aside(path: Path, utc_ms: int) -> Path:
+    """Rename the file with what belongs to it, its WAL first: no new file may ever find that beside it."""
+    stamp = utc_text(utc_ms).replace("-", "").replace(":", "")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    for suffix in ("-wal", "-shm", ""):
+        with suppress(FileNotFoundError):
+            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+    _log.error("journal_damaged kept=%s", aside)
+    return aside

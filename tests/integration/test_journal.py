@@ -1,0 +1,68 @@
+"""The journal under a whole app: exits go on when its disk does not."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from base.risk.journal_file import JournalFile
+from tests.integration.rig import Rig
+from tests.support import eventually
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """A rig holding ten contracts, its stop armed."""
+    with Rig(tmp_path) as rig:
+        rig.hold()
+        rig.start()
+        rig.armed()
+        yield rig
+        assert rig.deaths == []
+
+
+def attempts(rig: Rig) -> list[str]:
+    """Ids of the orders the journal knows."""
+    with sqlite3.connect(rig.journal) as reader:
+        return [
+            client_id for (client_id,) in reader.execute("SELECT client_order_id FROM attempts ORDER BY seq")
+        ]
+
+
+def sent(rig: Rig) -> list[str]:
+    """Ids of the orders the exchange received."""
+    return [order["client_order_id"] for order in rig.orders]
+
+
+def test_a_disk_that_hangs_stops_no_exit(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """(D2) A sync that takes for ever costs the order a quarter of a second, and no row once it is over."""
+    is_free, write = threading.Event(), JournalFile.write
+
+    def hanging(file: JournalFile, rows: list[object]) -> None:
+        is_free.wait(30)
+        write(file, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(JournalFile, "write", hanging)
+    rig.slide("0.52", "0.40")
+    rig.closed()
+    assert attempts(rig) == []
+    is_free.set()
+    eventually(lambda: attempts(rig) == sent(rig))
+    eventually(lambda: "journal_failed" not in rig.view.alarms)
+
+
+def test_a_damaged_journal_arms_nothing_from_memory(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    """(D5) The file is kept, the alarm rings, and the position is adopted as if never seen."""
+    rig.app.stop()
+    rig.journal.write_bytes(b"\0" * 8192)
+    rig.bid("0.35")
+    rig.start()
+    eventually(lambda: rig.position is not None and rig.position.reason == "would_fire_now", 10)
+    assert "journal_corrupt" in rig.view.alarms
+    assert "is kept as journal.sqlite.corrupt-" in capsys.readouterr().err
+    assert len(list(rig.journal.parent.glob("journal.sqlite.corrupt-*"))) == 1
+    assert rig.orders == []

@@ -1,0 +1,60 @@
+-- A journal as version 1 of its tables wrote it: an exit that was closed, a holding that is armed, an exit
+-- whose second order's answer was lost, and one that was withdrawn.
+BEGIN TRANSACTION;
+CREATE TABLE attempts (seq INTEGER PRIMARY KEY, chain TEXT NOT NULL,
+    client_order_id TEXT NOT NULL UNIQUE, intent_id TEXT NOT NULL REFERENCES intents (intent_id),
+    number INTEGER NOT NULL, at_ms INTEGER NOT NULL, exchange_index INTEGER NOT NULL,
+    count TEXT NOT NULL, price TEXT NOT NULL, UNIQUE (intent_id, number)) STRICT;
+INSERT INTO "attempts" VALUES(4,'2a70a30db86feff2f89a3f270b289429d6b8c6c936d6001189175aeb110d44a4','sl-75wyny2hmkcer3ozeD','0000000000000001-1795001006020',1,1795001006020,2,'10','0.3900');
+INSERT INTO "attempts" VALUES(13,'e250e47ed0afd449defdbb678b836ebec40bfb2d1a712a5bb25ef3f836d82cdb','sl-nopvsoglocmqli26zG','0000000000000003-1795001126020',1,1795001126020,2,'10','0.3900');
+INSERT INTO "attempts" VALUES(17,'76f50dddba40c89cedd600d7d9eff98b48da0ffa53ac2b77b737e044253afdb3','sl-cecmlix2oehpl6i53G','0000000000000003-1795001126020',2,1795001126530,2,'6','0.3800');
+INSERT INTO "attempts" VALUES(24,'4adf0f67bdce1b48a2b6f3667ad727699581558de2a18048c09ad3029e272516','sl-zwilykktxsj2daabeK','0000000000000004-1795001186020',1,1795001186020,2,'10','0.3900');
+INSERT INTO "attempts" VALUES(28,'3efefc469df8fc80a75325dcd7e161404649f71ce818aac603778f0f0d05dfe2','sl-vdwzrzgm2tp3oc7drK','0000000000000004-1795001186020',2,1795001186530,2,'10','0.3000');
+INSERT INTO "attempts" VALUES(34,'ec9a8317c0c953b91fd30433aadbe65fa7ca044574791046ffc83b35da282236','sl-zqyu3nn4js6422wwkK','0000000000000004-1795001186020',3,1795001187530,2,'10','0.4400');
+CREATE TABLE intents (seq INTEGER PRIMARY KEY, chain TEXT NOT NULL,
+    intent_id TEXT NOT NULL UNIQUE, at_ms INTEGER NOT NULL, subaccount INTEGER NOT NULL,
+    ticker TEXT NOT NULL, side TEXT NOT NULL CHECK (side IN ('yes', 'no')), reason TEXT NOT NULL,
+    quantity TEXT NOT NULL, level TEXT NOT NULL, floor TEXT NOT NULL, entry TEXT, rule TEXT,
+    evidence TEXT NOT NULL) STRICT;
+INSERT INTO "intents" VALUES(2,'215714e15a29bdfe302fa11d40c7ce612b62f319d7a92b36c13debd454cb01de','0000000000000001-1795001006020',1795001006020,0,'KXOLD-26DEC31-CLOSED','yes','STOP','10','0.40','0.30','0.60','default','{"ticker":"KXOLD-26DEC31-CLOSED","side":"yes","bid":"0.40","ask":"0.42","bid_size":"500","ask_size":"500","bids":[["0.40","500"],["0.39","500"],["0.38","500"]],"asks":[],"source":"book","exchange_ms":null,"received_s":1006.02,"epoch":1}');
+INSERT INTO "intents" VALUES(11,'531404650b20386e6040f413b79a915159e5ab33c30dea4e534edd194c35c032','0000000000000003-1795001126020',1795001126020,0,'KXOLD-26DEC31-EXITING','yes','STOP','10','0.40','0.30','0.60','default','{"ticker":"KXOLD-26DEC31-EXITING","side":"yes","bid":"0.40","ask":"0.42","bid_size":"500","ask_size":"500","bids":[["0.40","500"],["0.39","500"],["0.38","500"]],"asks":[],"source":"book","exchange_ms":null,"received_s":1126.02,"epoch":1}');
+INSERT INTO "intents" VALUES(22,'89c36dbc7c4b3e168d395a098fa2741705bdabda2e8949d4d0602ba2bb6e8861','0000000000000004-1795001186020',1795001186020,0,'KXOLD-26DEC31-BACK','yes','STOP','10','0.40','0.30','0.60','default','{"ticker":"KXOLD-26DEC31-BACK","side":"yes","bid":"0.40","ask":"0.42","bid_size":"500","ask_size":"500","bids":[["0.40","500"],["0.39","500"],["0.38","500"]],"asks":[],"source":"book","exchange_ms":null,"received_s":1186.02,"epoch":1}');
+CREATE TABLE outcomes (seq INTEGER PRIMARY KEY, chain TEXT NOT NULL,
+    client_order_id TEXT NOT NULL REFERENCES attempts (client_order_id), at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL, order_id TEXT, filled TEXT, why TEXT NOT NULL) STRICT;
+INSERT INTO "outcomes" VALUES(6,'7b56911f71b66e2f60a42ff13bfb37dde812af40a86de42fd4bfd28d56060578','sl-75wyny2hmkcer3ozeD',1795001006020,'Accepted','o-1','10','');
+INSERT INTO "outcomes" VALUES(15,'c72c0bfa316349c28b0d7161caa8bb63e8b1ac69d6a8f8c879d479fc638e2e7e','sl-nopvsoglocmqli26zG',1795001126020,'Accepted','o-1','4','');
+INSERT INTO "outcomes" VALUES(19,'58c33b7eb1baee92f3515e789d969078f138f42aabd05453878e9d43cbfc17e6','sl-cecmlix2oehpl6i53G',1795001126530,'Unanswered',NULL,NULL,'timeout');
+INSERT INTO "outcomes" VALUES(26,'09b559e87d174f6016b0191fd6bca3dc0f184f9e0610b15c41b41e4335771d66','sl-zwilykktxsj2daabeK',1795001186020,'Accepted','o-1','0','');
+INSERT INTO "outcomes" VALUES(30,'2e1eec0a9eac58b082308a363827a6aed458c8c8b54017cf9c75872e111fbdf3','sl-vdwzrzgm2tp3oc7drK',1795001186530,'Accepted','o-2','0','');
+INSERT INTO "outcomes" VALUES(36,'8d49f9a58b6cae34c54fdda98ff12a1850b2c7c0d09e10d9a22ddc0c9f8e4ba2','sl-zqyu3nn4js6422wwkK',1795001187530,'Accepted','o-3','0','');
+CREATE TABLE transitions (seq INTEGER PRIMARY KEY, chain TEXT NOT NULL,
+    at_ms INTEGER NOT NULL, now_s REAL NOT NULL, subaccount INTEGER NOT NULL, ticker TEXT NOT NULL,
+    side TEXT NOT NULL CHECK (side IN ('yes', 'no')), intent_id TEXT, attempt INTEGER,
+    from_state TEXT NOT NULL, event TEXT NOT NULL, to_state TEXT NOT NULL, inputs TEXT NOT NULL) STRICT;
+INSERT INTO "transitions" VALUES(1,'e5ae1013e4d461ac90956d81ea0ce43de4a6f74c4c6c554d4cf2abf24e5a3687',1795001000010,1000.01,0,'KXOLD-26DEC31-CLOSED','yes',NULL,NULL,'UNPROTECTED','seen_safe','ARMED','{"count":"10","reason":"","trigger":"0.40","bid":"0.52"}');
+INSERT INTO "transitions" VALUES(3,'13c4e158ea7f683753b3786ce7cd0dabdcc63b2fc202eaf8af798a2d28d5d3be',1795001006020,1006.02,0,'KXOLD-26DEC31-CLOSED','yes','0000000000000001-1795001006020',NULL,'ARMED','trigger','TRIGGERED','{"count":"10","reason":"STOP","evidence":{"ticker":"KXOLD-26DEC31-CLOSED","side":"yes","bid":"0.40","ask":"0.42","bid_size":"500","ask_size":"500","bids":[["0.40","500"],["0.39","500"],["0.38","500"]],"asks":[],"source":"book","exchange_ms":null,"received_s":1006.02,"epoch":1}}');
+INSERT INTO "transitions" VALUES(5,'9cb1980623e5a399cba41fe61cdabec1d9d414a9cfad7f4d77f7695d5fc5b84a',1795001006020,1006.02,0,'KXOLD-26DEC31-CLOSED','yes','0000000000000001-1795001006020',1,'TRIGGERED','send','IN_FLIGHT','{"count":"10","reason":"STOP","price":"0.3900"}');
+INSERT INTO "transitions" VALUES(7,'502389b131a67ba3421c4cc4e1d02edac616012da6ca80ba98bb8ce4e761a5ef',1795001006020,1006.02,0,'KXOLD-26DEC31-CLOSED','yes','0000000000000001-1795001006020',1,'IN_FLIGHT','sold','CONFIRMING','{"count":"10","reason":"STOP","filled":"10"}');
+INSERT INTO "transitions" VALUES(8,'1bb5f701b93f9f4709a02d02ad89b931f55d69c71a107d10009233c1a8f55c5c',1795001006020,1006.02,0,'KXOLD-26DEC31-CLOSED','yes','0000000000000001-1795001006020',1,'CONFIRMING','confirmed','CLOSED','{"count":"0","reason":"STOP","filled":"10"}');
+INSERT INTO "transitions" VALUES(9,'7b7ba2e060e0f2a4c78b5bebad1da12cdc5d18a5901bb9f6a3a49808e93b290c',1795001060010,1060.01,0,'KXOLD-26DEC31-ARMED','yes',NULL,NULL,'UNPROTECTED','seen_safe','ARMED','{"count":"10","reason":"","trigger":"0.40","bid":"0.52"}');
+INSERT INTO "transitions" VALUES(10,'cb78970c5b6c184499c61d0b44a4f8035cbaa8ee0140d4b4073045a63ac2b83d',1795001120010,1120.01,0,'KXOLD-26DEC31-EXITING','yes',NULL,NULL,'UNPROTECTED','seen_safe','ARMED','{"count":"10","reason":"","trigger":"0.40","bid":"0.52"}');
+INSERT INTO "transitions" VALUES(12,'d1ce0c428eb516e9f5c919a917ffbbe63bfe3be033d7f54e33b7d986c458424c',1795001126020,1126.02,0,'KXOLD-26DEC31-EXITING','yes','0000000000000003-1795001126020',NULL,'ARMED','trigger','TRIGGERED','{"count":"10","reason":"STOP","evidence":{"ticker":"KXOLD-26DEC31-EXITING","side":"yes","bid":"0.40","ask":"0.42","bid_size":"500","ask_size":"500","bids":[["0.40","500"],["0.39","500"],["0.38","500"]],"asks":[],"source":"book","exchange_ms":null,"received_s":1126.02,"epoch":1}}');
+INSERT INTO "transitions" VALUES(14,'d8baf8b1565203785402c99b6106ba4c3472537cf7aaa9d0636dbe55870fb410',1795001126020,1126.02,0,'KXOLD-26DEC31-EXITING','yes','0000000000000003-1795001126020',1,'TRIGGERED','send','IN_FLIGHT','{"count":"10","reason":"STOP","price":"0.3900"}');
+INSERT INTO "transitions" VALUES(16,'485cb87ac90052e60cd23b8e36bf40da9508c38642afbe2097896b0dd92b00f1',1795001126020,1126.02,0,'KXOLD-26DEC31-EXITING','yes','0000000000000003-1795001126020',1,'IN_FLIGHT','left_over','TRIGGERED','{"count":"10","reason":"STOP","filled":"4"}');
+INSERT INTO "transitions" VALUES(18,'6ca7e031d6c60f7a68f693e095c2486278448390c5e269685f3a9bfa8e053c0a',1795001126530,1126.53,0,'KXOLD-26DEC31-EXITING','yes','0000000000000003-1795001126020',2,'TRIGGERED','send','IN_FLIGHT','{"count":"6","reason":"STOP","price":"0.3800"}');
+INSERT INTO "transitions" VALUES(20,'01140dfac59f3f1ddd84cbbacd70b7bd5a25b55a2be9599bbf1069db8f6c5600',1795001126530,1126.53,0,'KXOLD-26DEC31-EXITING','yes','0000000000000003-1795001126020',2,'IN_FLIGHT','lost','UNKNOWN','{"count":"10","reason":"STOP","why":"timeout"}');
+INSERT INTO "transitions" VALUES(21,'7f38caf96df8e1b79a1664ae1a22964429bd88d204fb01872ec1d4851f46c853',1795001180010,1180.01,0,'KXOLD-26DEC31-BACK','yes',NULL,NULL,'UNPROTECTED','seen_safe','ARMED','{"count":"10","reason":"","trigger":"0.40","bid":"0.52"}');
+INSERT INTO "transitions" VALUES(23,'c9e410cc165423eed0defe6e4fb46a4554be2010ef5bd8e2b861d84d6a4f21eb',1795001186020,1186.02,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',NULL,'ARMED','trigger','TRIGGERED','{"count":"10","reason":"STOP","evidence":{"ticker":"KXOLD-26DEC31-BACK","side":"yes","bid":"0.40","ask":"0.42","bid_size":"500","ask_size":"500","bids":[["0.40","500"],["0.39","500"],["0.38","500"]],"asks":[],"source":"book","exchange_ms":null,"received_s":1186.02,"epoch":1}}');
+INSERT INTO "transitions" VALUES(25,'241152f282b666e6e21d227f348d3e36bd26f37a15db9d5cfecbe6f857623b1d',1795001186020,1186.02,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',1,'TRIGGERED','send','IN_FLIGHT','{"count":"10","reason":"STOP","price":"0.3900"}');
+INSERT INTO "transitions" VALUES(27,'c9f267f10a22998c2b1eb319e0a4f15e5abf9a7ef5c101d00fd70bceb5f08c65',1795001186020,1186.02,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',1,'IN_FLIGHT','left_over','TRIGGERED','{"count":"10","reason":"STOP","filled":"0"}');
+INSERT INTO "transitions" VALUES(29,'c494232e7e3acc9ea9ad6d80eb957c3425e2033d9a5bc1fca712c27593cc1a1c',1795001186530,1186.53,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',2,'TRIGGERED','send','IN_FLIGHT','{"count":"10","reason":"STOP","price":"0.3000"}');
+INSERT INTO "transitions" VALUES(31,'d6bb85673b34aed2f25978beb2103cd4d6b503fe336fa0e558da30bd1f2a5456',1795001186530,1186.53,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',2,'IN_FLIGHT','left_over','TRIGGERED','{"count":"10","reason":"STOP","filled":"0"}');
+INSERT INTO "transitions" VALUES(32,'9e020b042dc79c0f26308c8b350a0a1a5cef70a55bbf76911082772d4aa0f152',1795001187030,1187.03,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',2,'TRIGGERED','no_room','STUCK','{"count":"10","reason":"ladder_ended","why":"ladder_ended"}');
+INSERT INTO "transitions" VALUES(33,'1000ecd7c7a7a9fb40d016a9bcbe47678a84596de78c31ac25266ad91e733b54',1795001187530,1187.53,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',2,'STUCK','touched','TRIGGERED','{"count":"10","reason":"ladder_ended","bid":"0.45"}');
+INSERT INTO "transitions" VALUES(35,'f4db8f8e5f895e71279e0b52edafa4c512ab69a0acf8fcf2b4b2c9ce9bd96980',1795001187530,1187.53,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',3,'TRIGGERED','send','IN_FLIGHT','{"count":"10","reason":"ladder_ended","price":"0.4400"}');
+INSERT INTO "transitions" VALUES(37,'3a997f8b134629e6f7d1ef99c7dbdb5601df5e1655bfae6ed9e6df57e396ce92',1795001187530,1187.53,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',3,'IN_FLIGHT','left_over','TRIGGERED','{"count":"10","reason":"ladder_ended","filled":"0"}');
+INSERT INTO "transitions" VALUES(38,'dbd43afba039906316dbf6526e740c4a6838719a62f9ade6fbee79a0a5580f80',1795001188030,1188.03,0,'KXOLD-26DEC31-BACK','yes','0000000000000004-1795001186020',3,'TRIGGERED','untouched','WITHDRAWN','{"count":"10","reason":"ladder_ended","why":"untouched"}');
+CREATE INDEX transitions_by_key ON transitions (subaccount, ticker, seq);
+COMMIT;
+PRAGMA user_version = 1;
