@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from base.errors import ConfigError
+from base.risk.emergency import emergency_path
 
 LONGEST_SOCKET_PATH = 100
 """Bytes a socket's path may have: 107 on Linux, 103 on macOS. See: man unix(7), man unix(4)."""
@@ -154,12 +155,14 @@ def connectable(socket_path: Path) -> Path | None:
         return None
 
 
-def drop_old_runs(data: Path, keep: int = 5) -> None:
+def drop_old_runs(data: Path, emergency: str | None = None, keep: int = 5) -> None:
     """Remove what old runs on the embedded exchange left: each had a key and an account of its own."""
     runs = [path for path in data.glob("simulated-*") if _RUN.fullmatch(path.name) and path.is_dir()]
     for path in sorted(runs, key=lambda run: run.stat().st_mtime)[:-keep]:
         folder = AccountFolder(path)
         with contextlib.suppress(ConfigError):  # still in use by another process
             folder.claim()
+            for journal in (folder.journal, folder.paper_journal):
+                emergency_path(journal, emergency).unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
             folder.release()

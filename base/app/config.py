@@ -129,6 +129,8 @@ class PathsConfig(Section):
     """The journal stands under `{data}/{environment}-{hash of the key id}/`."""
     logs: Annotated[str, Field(min_length=1)] = "logs"
     """Where `stop_loss.log` is written."""
+    emergency: Annotated[str, Field(min_length=1)] | None = None
+    """On another disk than `data`: orders are noted here when the journal's disk fails; null is in memory."""
 
 
 class AlertsConfig(Section):

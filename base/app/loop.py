@@ -164,7 +164,7 @@ class TradingApp:
         if embedded is not None and embedded.key_folder is not None:
             shutil.move(embedded.key_folder, folder.path / "key")
             note_current(data, folder)
-            drop_old_runs(data)
+            drop_old_runs(data, self.config.paths.emergency)
         return access, folder
 
     def _load_strategy(self) -> Strategy | None:

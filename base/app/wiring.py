@@ -22,6 +22,7 @@ from base.kalshi.rest_client import KalshiRest
 from base.kalshi.websocket_client import WebSocketManager
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
 from base.model import PRIMARY, Quote, Refused
+from base.risk.emergency import EmergencyFile, emergency_path
 from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
 from base.risk.journal import Journal
@@ -120,7 +121,7 @@ class Parts:
         log = Path(config.paths.logs) / LOG_NAME
         mark = {} if config.is_live else {"execution": "paper"}
         self.events = EventLog(log, clock, echo=cast(TextIO, CurrentStderr()), mark=mark)
-        self.journal = Journal(folder.journal if config.is_live else folder.paper_journal, clock)
+        self.journal = self._journal(folder)
         self.clients = self._clients()
         self.cache = WebSocketPriceCache(clock)
         # Live: the exchange's own clients. On paper: the same account, with orders that are not sent.
@@ -178,6 +179,11 @@ class Parts:
             )
 
         return Clients(account=client(), exits=client(for_exits=True), strategy=client(), prices=client())
+
+    def _journal(self, folder: AccountFolder) -> Journal:
+        path = folder.journal if self._config.is_live else folder.paper_journal
+        emergency = EmergencyFile(emergency_path(path, self._config.paths.emergency))
+        return Journal(path, emergency, self._clock)
 
     def _paper(self, folder: AccountFolder) -> PaperExchange:
         return PaperExchange(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from base.clock import Clock, SystemClock
 from base.errors import ConfigError
+from base.risk.emergency import EmergencyFile, as_kept
 from base.risk.journal_file import JournalFile
 from base.risk.messages import Row
 from base.risk.recovered import Recovered
@@ -43,9 +44,10 @@ _log = logging.getLogger(__name__)
 class Journal(threading.Thread):
     """The journal thread. ``append`` belongs to the thread that sends orders, the file to this one."""
 
-    def __init__(self, path: Path, clock: Clock | None = None):
+    def __init__(self, path: Path, emergency: EmergencyFile | None = None, clock: Clock | None = None):
         super().__init__(name="journal", daemon=True)
         self.path = path
+        self.emergency = emergency
         self.warnings: tuple[str, ...] = ()  # what a person should know of the files, once it is open
         self._clock = clock or SystemClock()
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
@@ -60,6 +62,7 @@ class Journal(threading.Thread):
         self._unwritten: list[_Batch] = []  # that the disk refused, oldest first
         self._is_failing = False
         self._death: Exception | None = None  # the disk lost what it had: this file is not written to again
+        self._has_lost_rows = False  # some were not right and stand nowhere, or only in the emergency file
 
     def open(self, timeout_s: float = OPEN_S) -> None:
         """Start the thread and open the file.
@@ -94,7 +97,13 @@ class Journal(threading.Thread):
             return False
         if batch.is_durable:
             self._failures_told = self.failures
+            if self.emergency is not None and not self._has_lost_rows:
+                self.emergency.empty()
         return batch.is_durable
+
+    def keep(self, rows: Sequence[Row]) -> bool:
+        """Write rows into the emergency file; ``False``: there is none, or it failed too."""
+        return self.emergency is not None and self.emergency.write([as_kept(row) for row in rows])
 
     def check(self) -> bool:
         """Whether nothing failed since the last call, and nothing waits for the disk to come back."""
@@ -107,10 +116,16 @@ class Journal(threading.Thread):
         return self._given_up is not None and not self._given_up.done.is_set()
 
     def stop(self, timeout_s: float) -> None:
-        """Write what is queued, close the file and end."""
+        """Write what is queued, close the file and end. The emergency file goes when nothing needs it."""
         if self.ident is not None:
             self._queue.put(None)
             self.join(timeout_s)
+        if self.emergency is None:
+            return
+        if self._unwritten or self._has_lost_rows or self.is_alive() or self._open_error is not None:
+            self.emergency.close()
+        else:
+            self.emergency.remove()
 
     # --- this thread ------------------------------------------------------------------------------
 
@@ -119,6 +134,7 @@ class Journal(threading.Thread):
         try:
             file = JournalFile(self.path, self._clock)
             self._note_damage(file)
+            self._take_emergency_rows(file)
             self._recovered = file.recovered()
         except Exception as e:
             self._open_error = e
@@ -136,6 +152,23 @@ class Journal(threading.Thread):
                 f"{file.path} was damaged ({file.damage}): it is kept as {file.kept_aside.name}. A new "
                 "one is begun. What was armed or on its way out is not known: look at your positions",
             )
+
+    def _take_emergency_rows(self, file: JournalFile) -> None:
+        """Carry over what an earlier run left in the emergency file, then empty it."""
+        if self.emergency is None:
+            return
+        where = f"paths.emergency: {self.emergency.path}"
+        try:
+            rounds = self.emergency.open()
+        except OSError as e:
+            self.warnings += (f"{where} cannot be used ({e}): if the disk fails, an order leaves no trace",)
+            self.emergency = None
+            return
+        if carried := file.carry_over(rounds):
+            _log.warning("emergency_rows_carried_over count=%d", carried)
+        self.emergency.empty()
+        if self.emergency.lies_beside(self.path):
+            self.warnings += (f"{where} lies on the disk of the journal: name a folder on another one",)
 
     def _serve(self, file: JournalFile) -> None:
         is_last = False
@@ -189,6 +222,8 @@ class Journal(threading.Thread):
             batch.settle(is_durable=error is None)
             if error is not None and _is_of_the_disk(error):
                 self._keep(batch)
+            elif error is not None:
+                self._has_lost_rows = True
 
     def _keep(self, batch: _Batch) -> None:
         """The disk may come back: later rows refer to these."""
@@ -196,6 +231,8 @@ class Journal(threading.Thread):
             batch.rows = [row for row in batch.rows if row.table != "decisions"]
         if len(self._unwritten) < MOST_UNWRITTEN and self._death is None:
             self._unwritten.append(batch)
+        else:
+            self._has_lost_rows = True
 
 
 class _Batch:

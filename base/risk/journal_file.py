@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from pathlib import Path
 from base.clock import Clock, SystemClock, utc_text
 from base.errors import ConfigError
 from base.risk import journal_place
+from base.risk.emergency import Kept
 from base.risk.journal_chain import Chain, broken_link
 from base.risk.journal_memory import recovered_from
-from base.risk.journal_tables import INSERT, SCHEMA_VERSION, STEPS
+from base.risk.journal_tables import INSERT, SCHEMA_VERSION, SELECT, STEPS
 from base.risk.messages import Row
 from base.risk.recovered import Recovered
 
@@ -36,6 +37,17 @@ _UNREADABLE = frozenset({
     sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_DATA,
     sqlite3.SQLITE_IOERR_CORRUPTFS,
 })  # fmt: skip
+# How a row that an emergency file kept is recognised in the journal.
+_IDENTITY = {
+    "intents": ("SELECT 1 FROM intents WHERE intent_id = ?", ("intent_id",)),
+    "attempts": ("SELECT 1 FROM attempts WHERE client_order_id = ?", ("client_order_id",)),
+    # Where later ones of its holding are there, its own was lost among them: last it would say what is over.
+    "transitions": (
+        "SELECT 1 FROM transitions WHERE subaccount = ? AND ticker = ? AND (at_ms > ?"
+        " OR (at_ms = ? AND now_s = ? AND event = ? AND intent_id IS ?))",
+        ("subaccount", "ticker", "at_ms", "at_ms", "now_s", "event", "intent_id"),
+    ),
+}
 _log = logging.getLogger(__name__)
 
 
@@ -94,9 +106,37 @@ class JournalFile:
         aside = None if self.kept_aside is None else self.kept_aside.name
         return replace(recovered_from(self._connection), kept_aside=aside)
 
+    def carry_over(self, rounds: Sequence[Sequence[Kept]]) -> int:
+        """Write the rows of an emergency file that are lacking; return how many. Twice does no harm."""
+        columns = {table: self._columns(table) for table in SELECT}
+        written = 0
+        for kept in [row for rows in rounds for row in rows]:
+            if self._has(kept):
+                continue
+            names = columns[kept.table]
+            row = Row(table=kept.table, values={name: kept.values.get(name) for name in names})
+            try:
+                self.write([row])
+                written += 1
+            except sqlite3.IntegrityError as e:  # what it refers to was lost with a damaged journal
+                _log.error("emergency_row_left_out table=%s why=%s", row.table, ascii(str(e)))
+        return written
+
     def close(self) -> None:
         """Close it; what stands in the WAL goes over into the file."""
         self._connection.close()
+
+    def _columns(self, table: str) -> list[str]:
+        found = self._connection.execute(SELECT[table], (0,))
+        return [name for name, *_ in found.description][2:]
+
+    def _has(self, kept: Kept) -> bool:
+        identity = _IDENTITY.get(kept.table)
+        if identity is None:
+            return True  # a table that no emergency row is written for
+        query, names = identity
+        wanted = [kept.values.get(name) for name in names]
+        return self._connection.execute(query, wanted).fetchone() is not None
 
 
 # --- opening ------------------------------------------------------------------------------------------

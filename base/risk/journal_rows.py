@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from base.feed.watch import Sighting
 from base.model import Accepted, Outcome, Refused
 from base.risk.counting import Attempt
 from base.risk.decide import Decision
+from base.risk.exit_lifecycle import Event
 from base.risk.guard import Context, Decided, Guard
 from base.risk.intent import Intent
-from base.risk.messages import Row
+from base.risk.messages import Row, Send
 from base.risk.rules import Stop
 
 
@@ -71,3 +74,15 @@ def decision(
             "seen": seen, "market": ctx.market, "resumed_s": float(ctx.resumed_s), "decision": decision,
         },
     )  # fmt: skip
+
+
+def of_orders(guards: Iterable[Guard], sends: Sequence[Send], rows: Iterable[Row]) -> list[Row]:
+    """What a restart must know of these orders, whole: earlier rows of their exits may be lost as well."""
+    sent = {send.intent_id for send in sends}
+    kept: list[Row] = []
+    for guard in guards:
+        if guard.intent is not None and guard.intent.id in sent:
+            kept.append(intent(guard, guard.intent))
+            kept += [attempt(guard.intent, each) for each in guard.intent.attempts]
+    moves = [row for row in rows if row.table == "transitions" and row.values["intent_id"] in sent]
+    return kept + [row for row in moves if row.values["event"] == Event.SEND.value]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from base.app.account_folder import AccountFolder, current_folder, drop_old_runs, folder_of, note_current
+from base.risk.emergency import emergency_path
 
 
 def test_environments_and_keys_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -43,7 +44,16 @@ def test_old_runs_go_and_others_stay(tmp_path: Path) -> None:
     in_use = AccountFolder(runs[0])
     in_use.claim()
     os.utime(runs[0], (0, 0))
-    drop_old_runs(tmp_path, keep=5)
+    kept, gone = (
+        emergency_path(AccountFolder(run).journal, str(tmp_path / "x")) for run in (runs[0], runs[1])
+    )
+    kept.parent.mkdir()
+    kept.touch()
+    gone.touch()
+    drop_old_runs(tmp_path, str(tmp_path / "x"), keep=5)
+    assert (kept.exists(), gone.exists()) == (True, False)
+    kept.unlink()
+    kept.parent.rmdir()
     left = {path.name for path in tmp_path.iterdir()}
     in_use.release()
     assert left == {run.name for run in (runs[0], *runs[3:])} | {"demo-000000000000"}

@@ -92,6 +92,7 @@ class Rig:
             'stops.default={stop: "0.40"}',
             f"paths.data={self.folder / 'data'}",
             f"paths.logs={self.folder / 'logs'}",
+            f"paths.emergency={self.folder / 'emergency'}",
             *([f"strategy.class={self._strategy}"] if self._strategy else []),
             *self._settings,
             *settings,

@@ -38,6 +38,28 @@ def sent(rig: Rig) -> list[str]:
     return [order["client_order_id"] for order in rig.orders]
 
 
+def test_a_full_disk_stops_no_exit_and_its_order_is_known_after_a_restart(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """(D1, D3) The emergency file has the order before it leaves; the next start carries it over."""
+
+    def full(file: JournalFile, rows: object) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    with monkeypatch.context() as disk:
+        disk.setattr(JournalFile, "write", full)
+        rig.slide("0.52", "0.40")
+        rig.closed()
+        eventually(lambda: "journal_failed" in "".join(rig.log))
+        assert attempts(rig) == []
+        rig.app.stop()
+    assert "emergency_failed" not in "".join(rig.log)
+    rig.start()
+    assert attempts(rig) == sent(rig) != []
+
+
 def test_a_disk_that_hangs_stops_no_exit(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """(D2) A sync that takes for ever costs the order a quarter of a second, and no row once it is over."""
     is_free, write = threading.Event(), JournalFile.write

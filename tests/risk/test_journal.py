@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,11 +13,13 @@ import pytest
 
 from base.errors import ConfigError
 from base.model import Key, Side
+from base.risk import emergency
 from base.risk import journal as journal_thread
+from base.risk.emergency import EmergencyFile, as_kept
 from base.risk.journal import MOST_QUEUED, Journal
 from base.risk.journal_file import JournalFile
 from base.risk.messages import Row
-from tests.risk.journals import read, rows_of, rows_of_an_exit
+from tests.risk.journals import opened, read, rows_of, rows_of_an_exit, write
 from tests.risk.world import TICKER, armed
 from tests.support import eventually
 
@@ -27,12 +30,13 @@ STARTED_S = 20.0
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loaded machine is no disk that hangs."""
     monkeypatch.setattr(journal_thread, "WAIT_S", STARTED_S)
+    monkeypatch.setattr(emergency, "WAIT_S", STARTED_S)
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     """A journal in an own folder."""
-    journal = Journal(tmp_path / "run" / "journal.sqlite")
+    journal = Journal(tmp_path / "run" / "journal.sqlite", EmergencyFile(tmp_path / "emergency"))
     journal.open()
     yield journal
     journal.stop(5)
@@ -204,7 +208,7 @@ def test_a_failure_that_nobody_waited_for_is_told_once(journal: Journal, disk: D
 
 
 def test_after_a_failed_sync_the_file_is_not_written_to_any_more(journal: Journal, disk: Disk) -> None:
-    """What the disk seemed to hold may be lost."""
+    """What the disk seemed to hold may be lost: until a restart the emergency file keeps the orders."""
     disk.error = SYNC_FAILED
     assert not journal.append(rows_of_an_exit())
     disk.error, disk.asked = None, 0
@@ -229,3 +233,96 @@ def test_a_disk_that_hangs_for_ever_costs_no_memory(journal: Journal, disk: Disk
     while journal.append(row, wait=False):
         assert journal._queue.qsize() <= MOST_QUEUED
     assert journal._queue.qsize() == MOST_QUEUED
+
+
+# --- the emergency file -------------------------------------------------------------------------------
+
+
+def test_the_emergency_file_is_private_and_has_its_size_from_the_start(
+    tmp_path: Path, journal: Journal
+) -> None:
+    """A full file system cannot take away what is there already. A clean end takes it away."""
+    found = (tmp_path / "emergency").stat()
+    assert stat.S_IMODE(found.st_mode) == 0o600
+    assert found.st_blocks * 512 >= found.st_size == 1 << 20
+    journal.append(rows_of_an_exit())
+    journal.stop(5)
+    assert not (tmp_path / "emergency").exists()
+
+
+def test_rows_of_an_order_outlive_a_dead_journal(tmp_path: Path, journal: Journal, disk: Disk) -> None:
+    """Killed while the disk was full: the next start knows the order, once, however often it is killed."""
+    rows = rows_of_an_exit()
+    kept = [row for row in rows if row.table != "decisions"]
+    assert journal.append(other_rows())
+    disk.error = FULL
+    assert not journal.append(rows)
+    assert journal.keep(kept)
+    assert journal.keep(kept)  # a resend keeps them again
+    disk.error = None
+    copy = tmp_path / "copy"
+    for _ in range(3):  # killed after carrying over, before emptying
+        copy.write_bytes((tmp_path / "emergency").read_bytes())
+        again = Journal(tmp_path / "again.sqlite", EmergencyFile(copy))
+        again.open()
+        assert not again.emergency.is_used  # type: ignore[union-attr]
+        (intent,) = again.recovered().intents
+        assert [attempt.is_unresolved for attempt in intent.attempts] == [True]
+        again.stop(5)
+    assert read(tmp_path / "again.sqlite", "SELECT count(*) FROM transitions") == [(3,)]
+
+
+def test_an_exit_that_is_over_does_not_come_back(tmp_path: Path) -> None:
+    """Its sending was kept and its row lost, but later rows of the holding were written: they hold."""
+    world = armed().bid("0.40").quiet(0.1, 0.1).answer("10")
+    world.tell(world.fill("10", "0"))
+    rows = rows_of(world)
+    (sending,) = [row for row in rows if row.values.get("event") == "send"]
+    write(tmp_path / "journal.sqlite", [row for row in rows if row is not sending])
+    with opened(tmp_path / "journal.sqlite") as file:
+        assert file.carry_over([[as_kept(sending)]]) == 0
+        assert file.recovered().armed == {}
+
+
+def test_rows_that_the_journal_has_by_now_are_forgotten(tmp_path: Path, journal: Journal, disk: Disk) -> None:
+    """It healed while the program ran: the next durable order empties the emergency file."""
+    rows = rows_of_an_exit()
+    disk.error = FULL
+    assert not journal.append(rows)
+    assert journal.keep([row for row in rows if row.table == "attempts"])
+    disk.error = None
+    eventually(lambda: journal.append([]))
+    assert (tmp_path / "emergency").read_bytes().count(0) == 1 << 20
+
+
+def test_rows_without_what_they_refer_to_are_left_out(tmp_path: Path) -> None:
+    """The journal was damaged meanwhile: an attempt without its intent stops no start."""
+    file = EmergencyFile(tmp_path / "emergency")
+    file.open()
+    assert file.write([as_kept(row) for row in rows_of_an_exit() if row.table == "attempts"])
+    file.close()
+    journal = Journal(tmp_path / "journal.sqlite", EmergencyFile(tmp_path / "emergency"))
+    journal.open()
+    assert journal.recovered().intents == ()
+    journal.stop(5)
+
+
+def test_an_emergency_file_that_cannot_be_had_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    """The person is told what is lacking."""
+    (tmp_path / "no folder").touch()
+    journal = Journal(tmp_path / "journal.sqlite", EmergencyFile(tmp_path / "no folder" / "emergency"))
+    journal.open()
+    assert not journal.keep(rows_of_an_exit())
+    journal.stop(5)
+    (warning,) = journal.warnings
+    assert "paths.emergency" in warning
+
+
+def test_an_emergency_file_beside_the_journal_is_told(tmp_path: Path) -> None:
+    """What befalls one disk befalls both files."""
+    write(tmp_path / "journal.sqlite", rows_of_an_exit())
+    journal = Journal(tmp_path / "journal.sqlite", EmergencyFile(tmp_path / "emergency"))
+    journal.open()
+    journal.stop(5)
+    (warning,) = journal.warnings
+    assert "on the disk of the journal" in warning

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from base.risk.messages import Line, Row
+import pytest
+
+from base.risk.messages import Line, Row, Send
 from base.risk.writing_down import look_after, write_down
 from tests.risk.world import World, armed
 
@@ -12,14 +14,20 @@ from tests.risk.world import World, armed
 class Keeper:
     """A journal that takes what it is told to take."""
 
-    def __init__(self, *, is_well: bool = True):
-        self.is_well = is_well
+    def __init__(self, *, is_well: bool = True, has_room: bool = True):
+        self.is_well, self.has_room = is_well, has_room
         self.appended: list[tuple[list[Row], bool]] = []
+        self.kept: list[Row] = []
 
     def append(self, rows: Sequence[Row], *, wait: bool = True) -> bool:
         """The journal."""
         self.appended.append((list(rows), wait))
         return self.is_well
+
+    def keep(self, rows: Sequence[Row]) -> bool:
+        """The emergency file."""
+        self.kept += rows
+        return self.has_room
 
     def check(self) -> bool:
         """How it is."""
@@ -46,15 +54,34 @@ def test_only_a_round_with_an_order_waits() -> None:
     assert (waits, others) == ({True}, {False})
 
 
-def test_a_dead_journal_stops_no_order_and_rings() -> None:
-    """The alarm holds until the journal is well again."""
-    world, keeper = armed(), Keeper(is_well=False)
+@pytest.mark.parametrize(
+    ("has_room", "alarms"), [(True, ["journal_failed"]), (False, ["journal_failed", "emergency_failed"])]
+)
+def test_a_dead_journal_stops_no_order_and_rings(has_room: bool, alarms: list[str]) -> None:
+    """Its rows go to the emergency file; if that fails too, the order goes all the same."""
+    world, keeper = armed(), Keeper(is_well=False, has_room=has_room)
     already = len(world.effects)
     world.bid("0.40")
-    assert flush(world, keeper, already) == ["journal_failed"]
+    assert flush(world, keeper, already) == alarms
+    tables = [row.table for row in keeper.kept]
+    assert tables == ["intents", "attempts", "transitions"]
+    assert keeper.kept[-1].values["event"] == "send"
     keeper.is_well = True
     look_after(keeper, world.guards, world.moment())
     assert world.guards.alarms == {}
+
+
+def test_an_order_is_kept_with_what_earlier_rounds_may_have_lost() -> None:
+    """The intent and every order before: a restart must make sense of the newest one alone."""
+    world, keeper = armed(), Keeper(is_well=False)
+    world.bid("0.40").answer("4").bid("0.39")
+    already = len(world.effects)
+    world.quiet(0.5, 0.5)
+    assert [effect.attempt for effect in world.effects[already:] if isinstance(effect, Send)] == [2]
+    flush(world, keeper, already)
+    assert [row.table for row in keeper.kept] == ["intents", "attempts", "attempts", "transitions"]
+    written = [row for row in world.effects if isinstance(row, Row) and row.table in ("intents", "attempts")]
+    assert keeper.kept[:3] == [written[0], written[1], written[2]]
 
 
 def test_a_row_that_nobody_waited_for_rings_at_the_next_look() -> None:
