@@ -1,4 +1,4 @@
-"""The journal under a whole app: exits go on when its disk does not."""
+"""The journal under a whole app: exits go on when its disk does not, and what happened can be decided again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from base.risk.journal_chain import broken_link_of
 from base.risk.journal_file import JournalFile
-from tests.integration.rig import Rig
+from base.risk.journal_replay import replay
+from tests.integration.rig import D, Rig
 from tests.support import eventually
 
 
@@ -36,6 +38,21 @@ def attempts(rig: Rig) -> list[str]:
 def sent(rig: Rig) -> list[str]:
     """Ids of the orders the exchange received."""
     return [order["client_order_id"] for order in rig.orders]
+
+
+def test_a_run_can_be_decided_again(rig: Rig) -> None:
+    """(I4) Every decision of a real run, from adopted to closed, byte for byte; the chain holds."""
+    rig.slide("0.52", "0.42")
+    rig.bid("0.39", size="4", depth=1)
+    eventually(lambda: rig.held == D(6), 10)
+    rig.bid("0.36", size="100")
+    rig.closed(15)
+    rig.app.stop()
+    rows, differences = replay(rig.journal)
+    assert differences == ()
+    assert rows >= 2
+    assert broken_link_of(rig.journal) is None
+    assert attempts(rig) == sent(rig)
 
 
 def test_a_full_disk_stops_no_exit_and_its_order_is_known_after_a_restart(
