@@ -42,6 +42,16 @@ class AccountFolder:
         return self.path / "paper.sqlite"
 
     @property
+    def holds(self) -> Path:
+        """What was looked at and left as it was; unlike the journal it may be lost."""
+        return self.path / "holds.jsonl"
+
+    @property
+    def paper_holds(self) -> Path:
+        """The same of paper trading."""
+        return self.path / "paper-holds.jsonl"
+
+    @property
     def paper_trades(self) -> Path:
         """What was bought and sold on paper."""
         return self.path / "paper.json"

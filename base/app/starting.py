@@ -22,6 +22,7 @@ CLOCK_S = 5.0
 PAUSE_S = 1.0
 TAKEN_S = 2.0
 KEY_WATCH_STOP_S = 0.5
+HOLD_LOG_STOP_S = 0.5
 POLL_S = 0.02
 _log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def recover(
     stops.add("journal", parts.journal.stop)
     parts.journal.open()
     for warning in parts.journal.warnings:
-        print(warning, file=sys.stderr)
+        CurrentStderr().write(f"{warning}\n")
     _reach(parts, access, clock, stopping)
     _check_key(parts, config)
     parts.reconciler.run_once()
@@ -50,6 +51,8 @@ def recover(
     parts.refresher.start()
     stops.add("feed", parts.feed.stop)
     parts.feed.start()
+    stops.add("hold log", parts.holds.stop, longest_s=HOLD_LOG_STOP_S)
+    parts.holds.start()
     stops.add("stop-loss monitor", parts.monitor.stop)
     unseen = parts.monitor.view()
     parts.monitor.start()

@@ -25,6 +25,7 @@ from base.model import PRIMARY, Quote, Refused
 from base.risk.emergency import EmergencyFile, emergency_path
 from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
+from base.risk.hold_log import HoldLog
 from base.risk.journal import Journal
 from base.risk.messages import Answered, Linked, Message, ReadFailed
 from base.risk.paper import PaperExchange
@@ -122,6 +123,7 @@ class Parts:
         mark = {} if config.is_live else {"execution": "paper"}
         self.events = EventLog(log, clock, echo=cast(TextIO, CurrentStderr()), mark=mark)
         self.journal = self._journal(folder)
+        self.holds = HoldLog(folder.holds if config.is_live else folder.paper_holds)
         self.clients = self._clients()
         self.cache = WebSocketPriceCache(clock)
         # Live: the exchange's own clients. On paper: the same account, with orders that are not sent.
@@ -237,6 +239,7 @@ class Parts:
             executor=self.executor,
             reconciler=self.reconciler,
             journal=self.journal,
+            holds=self.holds,
             events=self.events,
             clock=self._clock,
             exchange_time=self._offset,

@@ -44,8 +44,9 @@ def _note(
         counters=counters_of(guard.stop.rule, seen),
         confirmed=isinstance(confirm(decision, seen, ctx.now), Exit) if isinstance(decision, Exit) else None,
     )
+    guard.looked_ms, guard.bid = ctx.now.exchange_ms, seen.quote.bid
     if told != guard.decided:
-        guard.decided = told
+        guard.decided, guard.decided_ms = told, ctx.now.exchange_ms
         guard.put(journal_rows.decision(guard, ctx, call, guard.stop, seen, decision, told))
 
 

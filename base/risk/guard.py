@@ -93,7 +93,10 @@ class Guard:
     asked_s: dict[str, float] = field(default_factory=dict)  # newest request by kind
     alarms: dict[str, float] = field(default_factory=dict)  # ringing: reason → next ring
     said: str = ""  # newest UNPROTECTED reason that was logged
-    decided: Decided | None = None  # newest decision
+    decided: Decided | None = None  # newest decision, and
+    decided_ms: int = 0  # when it last became another one
+    looked_ms: int = 0  # the exchange's time of the newest look, and
+    bid: Decimal | None = None  # what it showed
 
     @property
     def count(self) -> Decimal:

@@ -25,6 +25,7 @@ from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
 from base.risk.guard import Guard
 from base.risk.guards import Guards, Terms
+from base.risk.hold_log import HoldLog, unchanged
 from base.risk.journal import Journal
 from base.risk.messages import (
     Closed,
@@ -70,6 +71,7 @@ class StopLossMonitor(threading.Thread):
         account: str,
         is_live: bool,
         subaccounts: Collection[int] = (0,),
+        holds: HoldLog | None = None,
         crashed: Callable[[str, BaseException], None] | None = None,
     ):
         super().__init__(name="stop-loss", daemon=True)
@@ -79,6 +81,7 @@ class StopLossMonitor(threading.Thread):
         self._executor = executor
         self._reconciler = reconciler
         self._journal = journal
+        self._holds = holds
         self._events = events
         self._clock = clock
         self._exchange_time = exchange_time
@@ -187,6 +190,8 @@ class StopLossMonitor(threading.Thread):
         self._guards.sweep(began)
         look_after(self._journal, self._guards, began)
         self._flush()
+        if self._holds is not None:
+            self._holds.write(unchanged(self._guards.by_key.values(), began))
 
     def _keys_to_step(self, changed: set[str], now_s: float) -> list[Key]:
         guards = self._guards.by_key

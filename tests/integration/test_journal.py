@@ -41,7 +41,7 @@ def sent(rig: Rig) -> list[str]:
 
 
 def test_a_run_can_be_decided_again(rig: Rig) -> None:
-    """(I4) Every decision of a real run, from adopted to closed, byte for byte; the chain holds."""
+    """(I4) Every decision of a real run, from adopted to closed, byte for byte; the chain holds; holds are noted."""
     rig.slide("0.52", "0.42")
     rig.bid("0.39", size="4", depth=1)
     eventually(lambda: rig.held == D(6), 10)
@@ -53,6 +53,7 @@ def test_a_run_can_be_decided_again(rig: Rig) -> None:
     assert rows >= 2
     assert broken_link_of(rig.journal) is None
     assert attempts(rig) == sent(rig)
+    assert rig.journal.with_name("holds.jsonl").read_text().count('"ABOVE_TRIGGER"') > 0
 
 
 def test_a_full_disk_stops_no_exit_and_its_order_is_known_after_a_restart(
