@@ -12,7 +12,7 @@ from base.risk.counting import Attempt
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
 from base.risk.intent import Intent
-from base.risk.messages import Answered, ReadMarket, ReadPositions, Sweep
+from base.risk.messages import Answered, ReadMarket, ReadPositions, ReadResting, Sweep
 from base.units import ZERO
 
 POSITION_READ_S = 0.3
@@ -87,6 +87,8 @@ def after_count(guard: Guard, ctx: Context, attempt: Attempt) -> None:
         guard.wake_at(ctx.now.boot_s)
         return
     guard.move(Event.LEFT_OVER, ctx, filled=intent.filled)
+    if attempt.filled == ZERO:
+        guard.put(ReadResting(guard.key, ctx.now.boot_s))  # an order of ours that we do not know of?
     intent.position_until_s = ctx.now.boot_s + POSITION_READ_S
     guard.put(ReadPositions(guard.key.subaccount))
     selling.press(guard, ctx)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from base.feed.watch import Sighting
+from base.model import MarketStatus
 from base.risk import deciding, endings, selling
 from base.risk.decide import Decision, Exit, NoBid, Unknown, confirm, is_safe, missing_proof
 from base.risk.exit_lifecycle import Event, State
@@ -22,6 +23,7 @@ BLIND_AFTER_S = 3.0
 PROBE_S = 1.0
 CONFIRM_EVERY_S = 0.5
 NEVER_HELD_AFTER_S = 10.0
+PAUSED_READ_S = 5.0
 NO_EVIDENCE_S = 5.0
 
 
@@ -87,6 +89,10 @@ def _with_peak(stop: Stop, peak: Decimal | None) -> Stop:
 def _market_is_closed(guard: Guard, ctx: Context) -> None:
     """Nothing can be sold and nothing fires: a closed market's silence is no blindness."""
     _sees(guard)
+    if ctx.market is not None and ctx.market.status is MarketStatus.INACTIVE:
+        # It may be activated any moment, and the event that says so may be lost.
+        guard.ask(ReadMarket(guard.key.ticker), ctx, every_s=PAUSED_READ_S)
+        guard.wake_at(ctx.now.boot_s + PAUSED_READ_S)
     if guard.state is State.ARMED:
         guard.reason = "MARKET_STATE"
     else:

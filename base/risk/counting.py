@@ -34,6 +34,13 @@ class Holding:
         self._trades: set[str] = set()
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
+    @classmethod
+    def believed(cls, signed: Decimal, at_ms: int) -> Holding:
+        """What a journal says was held at a moment: later trades count, earlier ones make it doubtful."""
+        holding = cls(signed, at_ms)
+        holding._basis_is_fill = True
+        return holding
+
     @property
     def is_in_doubt(self) -> bool:
         """Whether a read said gone or turned over, and something else must say so too."""

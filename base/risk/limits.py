@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 
-WINDOW_S = 60.0
+WINDOW_S = 63.0
+"""A minute, and what a request may take to leave after it was handed over: the minute counts what left."""
 MAX_NEW_IDS = 6
 MAX_REQUESTS = 12
 
 
 class Pace:
-    """At most 6 new order ids and 12 requests in any 60 s of one market."""
+    """At most 6 new order ids and 12 requests leave for one market in any 60 s."""
 
     def __init__(self) -> None:
         self._ids: deque[float] = deque(maxlen=MAX_NEW_IDS)

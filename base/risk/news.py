@@ -231,7 +231,10 @@ def _resting(guards: Guards, seen: RestingSeen) -> None:
         if left_over and market is not None:
             guards.out.put(Sweep(key=seen.key, exchange_index=market.exchange_index, order_ids=left_over))
     if guard is not None:
+        is_news = any(order.order_id not in guard.resting for order in seen.orders)
         guard.resting = {order.order_id: order for order in seen.orders}
+        if guard.intent is not None and is_news:
+            guard.intent.swept, guard.intent.sweep_until_s = False, None
 
 
 def _relinked(guards: Guards, now: Moment) -> None:

@@ -7,7 +7,6 @@ before the restart fires nothing now. See stops-and-exits.md, sections 2 and 5.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from base.model import ExitOrder, Side
@@ -19,7 +18,7 @@ from base.risk.guards import Buried, Guards
 from base.risk.intent import Intent
 from base.risk.messages import Line, ReadOrders, ReadResting
 from base.risk.recovered import OpenIntent, PastAttempt, PastOutcome, Recovered
-from base.risk.rules import BelowFloor, Rule, Stop
+from base.risk.rules import Rule, Stop
 from base.risk.settling import CREATED_MARGIN_MS
 from base.units import ZERO
 
@@ -51,8 +50,6 @@ def recover(guards: Guards, past: Recovered, now: Moment) -> None:
             guards.out.put(ReadResting(key, now.boot_s))
     for intent in past.intents:
         _go_on(guards, intent, now)
-    if past.kept_aside is not None:
-        guards.ring("journal_corrupt", now, kept=past.kept_aside)
 
 
 def _go_on(guards: Guards, past: OpenIntent, now: Moment) -> None:
@@ -60,12 +57,11 @@ def _go_on(guards: Guards, past: OpenIntent, now: Moment) -> None:
     key, settings = past.key, guards.terms.settings
     attempts = [_attempt(past, attempt, now) for attempt in past.attempts]
     sold = sum((attempt.filled for attempt in attempts), ZERO)
-    left = max(ZERO, past.quantity - sold)
     guard = Guard(
         key=key,
         side=past.side,
-        # A guess until positions are read: trades while nobody looked are not in it.
-        holding=Holding(left if past.side is Side.YES else -left, None),
+        # Until positions are read: what was held at the trigger, less the trades that are known since.
+        holding=Holding.believed(past.quantity if past.side is Side.YES else -past.quantity, past.began_ms),
         entry=past.entry,
         rule=settings.rule_for(key.ticker),
         out=guards.out,
@@ -77,9 +73,6 @@ def _go_on(guards: Guards, past: OpenIntent, now: Moment) -> None:
         target_is_armed=True,
         pace=guards.pace_of(key),
     )
-    if past.below_floor is not None:
-        was = replace(settings, below_floor=BelowFloor(past.below_floor), last_floor=past.last_floor)
-        guard.exit_settings = None if was == settings else was
     guard.intent = _intent(past, attempts, now)
     guards.armed_before.pop(key, None)
     guards.add(guard, now)
@@ -107,6 +100,7 @@ def _intent(past: OpenIntent, attempts: list[Attempt], now: Moment) -> Intent:
         level=past.level,
         entry=past.entry,
         floor=past.floor,
+        last_floor=past.last_floor,
         evidence=past.evidence,
         began_s=now.boot_s,
         began_ms=past.began_ms,

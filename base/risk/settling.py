@@ -143,8 +143,7 @@ def is_contradicted(guard: Guard, ctx: Context) -> bool:
     minute, with the alarm ringing.
     """
     holding = guard.holding
-    is_guess = holding.basis_ms is None and guard.claimed_s is None  # after a restart: no read spoke yet
-    if holding.signed == ZERO or not (holding.is_certain or is_guess) or guard.close_claimed_ms is not None:
+    if holding.signed == ZERO or not holding.is_certain or guard.close_claimed_ms is not None:
         return False  # a trade, or a hook, says why it is not listed
     if guard.contradicted_s is None:
         guard.contradicted_s = ctx.now.boot_s

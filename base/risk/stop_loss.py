@@ -19,7 +19,7 @@ from base.feed.freshness import Freshness
 from base.feed.price_cache import PriceCache
 from base.feed.watch import Sighting
 from base.model import Key, Position
-from base.risk import news
+from base.risk import news, recovering
 from base.risk.decide import Moment
 from base.risk.event_log import EventLog
 from base.risk.exit_executor import ExitExecutor
@@ -151,8 +151,8 @@ class StopLossMonitor(threading.Thread):
 
     def run(self) -> None:
         """Go round until stopped; a crash is reported, never swallowed."""
-        self._guards.armed_before = dict(self._journal.recovered().armed)
         try:
+            recovering.recover(self._guards, self._journal.recovered(), self._moment())
             while not self._stopping.is_set():
                 self._wake.wait(self._pause_s())
                 self._wake.clear()

@@ -167,9 +167,9 @@ def test_pace_frees_itself() -> None:
     for n in range(6):
         assert pace.free_at_s(float(n), is_new_id=True) == n
         pace.sent(float(n), is_new_id=True)
-    assert pace.free_at_s(10.0, is_new_id=True) == 60.0
+    assert pace.free_at_s(10.0, is_new_id=True) == 63.0
     assert pace.free_at_s(10.0, is_new_id=False) == 10.0
     for n in range(6):
         pace.sent(10.0 + n, is_new_id=False)
-    assert pace.free_at_s(20.0, is_new_id=False) == 60.0
+    assert pace.free_at_s(20.0, is_new_id=False) == 63.0
     assert pace.free_at_s(61.0, is_new_id=True) == 61.0

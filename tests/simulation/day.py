@@ -11,6 +11,7 @@ from base.simulator.engine.grid import GRIDS
 from base.simulator.engine.orders import OrderRequest, Prevention, Side
 from base.simulator.engine.refusal import Refused
 from base.simulator.venue import MEMBER
+from tests.simulation import threads
 from tests.simulation.exchange import SimulatedExchange
 from tests.simulation.faults import Faults
 from tests.simulation.network import Network
@@ -378,8 +379,16 @@ class Day:
         self._later(lambda: setattr(self.machine, "wall_error_ms", 0), 1.0, 6.0)
 
     def _c3_suspend(self, ladder: Ladder) -> None:
-        seconds = self.random.choice((2.0, 12.0, 45.0))
-        self.scheduler.freeze(self.machine, seconds, counts_as_sleep=True)
+        """The lid is closed just as a stop is touched; when it is opened the price is back, the link dead."""
+        before, seconds = ladder.bid, self.random.choice((2.0, 12.0, 45.0))
+        self._price(ladder, D("0.38"))
+
+        def close() -> None:
+            self.network.cut_links("asleep", silently=True)
+            self.scheduler.freeze(self.machine, seconds, counts_as_sleep=True)
+
+        self.scheduler.after(self.random.uniform(0.0, 3 * self.plan.latency_s + 0.05), close)
+        self._later(lambda: self._price(ladder, before), 0.5, 1.5)
 
     def _c4_stopped(self, ladder: Ladder) -> None:
         self.scheduler.freeze(self.machine, self.random.choice((1.5, 6.0, 30.0)), counts_as_sleep=False)
@@ -449,6 +458,7 @@ class Disk:
             if day.is_evening:
                 return
             self._program.told("an old journal is put back")
+            threads.RUN.judge.journal_is_doubtful = True
             with_restart = self._program.is_running
             if with_restart and self._program.process is not None:
                 self._program.kill("restored from a backup")

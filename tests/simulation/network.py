@@ -184,8 +184,9 @@ class Body:
 class CallSeam:
     """What the transport says of the call under way; each task has its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Any) -> None:
         object.__setattr__(self, "_of", {})
+        object.__setattr__(self, "_clock", clock)
 
     def _mine(self) -> dict[str, Any]:
         task: Task | None = threads.RUN.scheduler.current
@@ -201,14 +202,14 @@ class CallSeam:
     @property
     def left_s(self) -> float:
         """Seconds until the call's deadline."""
-        return float(self._mine()["deadline_s"]) - threads.boot_s()
+        return float(self._mine()["deadline_s"]) - float(object.__getattribute__(self, "_clock").boot_s())
 
 
 class Adapter:
     """A ``requests`` adapter whose connections are the network of the run under way."""
 
-    def __init__(self, clock: object, dialer: object):
-        self.seam = CallSeam()
+    def __init__(self, clock: Any, dialer: object):
+        self.seam = CallSeam(clock)
 
     def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
         """As HTTPAdapter's."""
@@ -257,10 +258,10 @@ class Source:
 class Link:
     """One feed connection, seen by the websocket manager as a ``WebSocketLink``."""
 
-    def __init__(self, network: Network, waker: Waker, process: Process):
-        self._network, self._waker, self._process = network, waker, process
+    def __init__(self, network: Network, waker: Waker, process: Process, clock: Any):
+        self._network, self._waker, self._process, self._clock = network, waker, process, clock
         self.source = Source()
-        self.source.read_s = threads.boot_s()
+        self.source.read_s = clock.boot_s()
         self._inbox: deque[tuple[int, bytes]] = deque()
         self._why_lost: str | None = None
         self._last_s = 0.0
@@ -314,7 +315,7 @@ class Link:
         while True:
             if self._inbox:
                 opcode, payload = self._inbox.popleft()
-                self.source.read_s = threads.boot_s()
+                self.source.read_s = self._clock.boot_s()
                 self._network.watch.frame(payload)
                 if opcode == ABNF.OPCODE_CLOSE:
                     raise LinkLost(f"closed by the exchange ({int.from_bytes(payload[:2], 'big')})")
@@ -324,7 +325,7 @@ class Link:
             if self._waker.is_woken:
                 self._waker.clear()
                 return None
-            left_s = until_s - threads.boot_s()
+            left_s = until_s - self._clock.boot_s()
             if left_s <= 0:
                 return None
             self._network.scheduler.block(self._waker.waits, left_s)
@@ -377,7 +378,7 @@ class Connector:
         if isinstance(status, int):
             raise refused_handshake(status, b'{"error":{"code":"planned"}}')
         headers = self._signer.headers("GET", FEED_PATH, self._clock.utc_ms())
-        link = Link(network, self._waker, threads.process_now())
+        link = Link(network, self._waker, threads.process_now(), self._clock)
         try:
             link.session = network.exchange.accept(headers, link.push)
         except Refused as e:

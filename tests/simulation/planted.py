@@ -43,12 +43,13 @@ BUGS = (
     Bug(
         "send before journal",
         "risk/stop_loss.py",
-        "        rows = [effect for effect in effects if isinstance(effect, Row)]\n",
+        "        if effects:\n            write_down(",
         "        for effect in effects:\n"
         "            if isinstance(effect, Send):\n"
         "                self._executor.send(effect)\n"
         "        threading.Event().wait(0.1)\n"
-        "        rows = [effect for effect in effects if isinstance(effect, Row)]\n",
+        "        effects = [effect for effect in effects if not isinstance(effect, Send)]\n"
+        "        if effects:\n            write_down(",
     ),
     Bug(
         "HTTP layer repeats a POST",
@@ -186,9 +187,9 @@ BUGS = (
     Bug(
         "floor from the current bid",
         "risk/selling.py",
-        "    floor = target if target is not None else floor_of(trigger, ctx.settings.max_slippage, grid)\n",
+        "    floor = target if target is not None else floor_of(trigger, settings.max_slippage, grid)\n",
         "    floor = target if target is not None else floor_of(\n"
-        "        evidence.bid or trigger, ctx.settings.max_slippage, grid\n"
+        "        evidence.bid or trigger, settings.max_slippage, grid\n"
         "    )\n",
     ),
     Bug(

@@ -85,6 +85,7 @@ def plug_in() -> None:
         (base.app.wiring, "CurrentStderr", Silence),
         (base.app.key_watch, "CurrentStderr", Silence),
         (base.app.starting, "CurrentStderr", Silence),
+        (base.app.starting, "CurrentStderr", Silence),
     ):
         setattr(module, name, substitute)
 

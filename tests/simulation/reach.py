@@ -19,6 +19,7 @@ def required() -> Iterable[str]:
     """Every fault, every event of a day, every point of death, every state."""
     yield from (*REQUEST_KINDS, *REPORT_KINDS, *FRAME_KINDS, *EVENTS)
     yield from (f"killed at {stage}" for stage in STAGES)
+    yield "kept in the emergency file"
     yield from (f"to {state}" for state in State if state not in BY_COMMAND_ONLY)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from base.risk.journal import Journal
+from base.risk.emergency import emergency_path
+from base.risk.journal_file import JournalFile
+from base.risk.messages import Row
 from tests.simulation import threads
 from tests.simulation.day import Day, Disk
 from tests.simulation.exchange import BASE_MS, SimulatedExchange
@@ -74,6 +78,7 @@ def run(seed: int, *, keeps_diary: bool = False, plan: Plan | None = None) -> Re
     finally:
         judge.close()
         scheduler.close()
+        emergency_path(program.journal_path, None).unlink(missing_ok=True)
         remove(folder)
     if seed % 16 == 0:
         gc.collect()
@@ -119,18 +124,16 @@ def prepare() -> None:
     """Make this process a simulation. Once."""
     gc.disable()  # one run makes little that points in circles: it is collected between runs
     plug_in()
-    write = Journal._write
+    write = JournalFile.write
 
-    def faulty(journal: Journal, *args: object) -> bool:
-        disk, judge = threads.RUN.disk, threads.RUN.judge
+    def faulty(file: JournalFile, rows: Iterable[Row]) -> None:
+        disk = threads.RUN.disk
         if disk.slow_s:
-            judge.journal_is_doubtful = True
             threads.RUN.scheduler.sleep(disk.slow_s)
         if disk.is_full:
-            judge.journal_is_doubtful = True
-            journal.failures += 1
-            journal._is_disk = True
-            return False
-        return write(journal, *args)  # type: ignore[arg-type]
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        write(file, rows)
 
-    Journal._write = faulty  # type: ignore[method-assign, assignment]
+    JournalFile.write = faulty  # type: ignore[method-assign]

@@ -16,6 +16,8 @@ from random import Random
 from greenlet import GreenletExit, getcurrent, greenlet
 
 Do = Callable[[], None]
+MOST_SWITCHES = 100_000
+"""Between two moments; more is a program that never waits."""
 
 
 class Machine:
@@ -219,8 +221,11 @@ class Scheduler:
     def run(self, until_s: float, is_over: Callable[[], bool]) -> None:
         """Run until ``until_s``, or until ``is_over()``."""
         while not is_over():
+            most = self.switches + MOST_SWITCHES
             while self._ready:
                 self._run_next()
+                if self.switches > most:
+                    raise RuntimeError("the program goes round and round without waiting")
                 if is_over():
                     return
             if not self._timers or self._timers[0][0] > until_s:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import heapq
+import queue
 import threading
 import time
 import uuid
@@ -142,8 +143,14 @@ class SimpleQueue:
     """``queue.SimpleQueue``."""
 
     def __init__(self, maxsize: int = 0) -> None:
+        self._maxsize = maxsize
         self._items: Any = deque()
         self._waits: Waits = deque()
+
+    def put_nowait(self, item: Any) -> None:
+        if 0 < self._maxsize <= len(self._items):
+            raise queue.Full
+        self.put(item)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         self._add(item)
@@ -154,8 +161,6 @@ class SimpleQueue:
         RUN.scheduler.may_interrupt()
         while not self._items:
             if not block or not RUN.scheduler.block(self._waits, timeout):
-                import queue
-
                 raise queue.Empty
         return self._take()
 
@@ -242,7 +247,6 @@ def _time_ns() -> int:
 
 def substitutes() -> dict[str, ModuleType]:
     """The modules that the program finds in place of Python's."""
-    import queue
     import secrets
 
     return {
