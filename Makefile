@@ -1,9 +1,9 @@
-# make run · test · check · bench · simulate · planted. Each makes .venv and installs the pinned packages first.
+# make run · test · check · coverage · bench · simulate · planted. Each makes .venv and installs the pinned packages first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check bench simulate planted
+.PHONY: run test check coverage bench simulate planted
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
@@ -15,6 +15,12 @@ check: .venv/ready-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r base run.py
+
+# Every line and branch of the pure modules, by the tests that are about them. docs/testing.md says which and why.
+COVERED_BY := tests/feed tests/kalshi tests/risk tests/strategy
+coverage: .venv/ready-dev
+	$(BIN)/python -m coverage run -m pytest -q -m "not wide" --hypothesis-profile=steady $(COVERED_BY)
+	$(BIN)/python -m coverage report --fail-under=100 --include="$$($(BIN)/python -m tests.pure_modules)"
 
 # About five minutes; one JSON object for each figure. docs/performance.md says what they mean.
 FIGURES := tick_to_order feed strategy_burn steady_state many_positions dead_feed exits_on_recorded_books

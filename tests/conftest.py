@@ -6,9 +6,13 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 SKIPS_FAIL = os.environ.get("SKIPS_FAIL") == "1"
+
+# Coverage and mutants count what the same examples reach every time.
+hypothesis.settings.register_profile("steady", derandomize=True, database=None, deadline=None)
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

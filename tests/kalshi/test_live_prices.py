@@ -21,6 +21,8 @@ from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
 from tests.support import eventually
 
+pytestmark = pytest.mark.wide
+
 D = Decimal
 A, B, C = (f"KXT-26DEC31-{name}" for name in "ABC")
 

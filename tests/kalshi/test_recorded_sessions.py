@@ -18,6 +18,8 @@ from base.kalshi.order_book import OrderBook
 from base.kalshi.sequence import Sequence, Step
 from tests.reference import reference_file
 
+pytestmark = pytest.mark.wide
+
 SESSIONS = ["kxbtc15m_ws_20260514T0109Z.jsonl.gz", "kxbtc15m_ws_20260514T1301Z.jsonl.gz"]
 NEAR = Decimal("0.03")
 

@@ -21,6 +21,8 @@ from base.simulator.server import SimulatorServer
 from tests.kalshi.rest_bench import ORDERS, client_of, exit_of
 from tests.support import FakeClock
 
+pytestmark = pytest.mark.wide
+
 D = Decimal
 CLOCK = SystemClock()
 

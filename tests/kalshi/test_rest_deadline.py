@@ -16,6 +16,8 @@ from base.model import NotSent, Unanswered
 from base.simulator.server import SimulatorServer
 from tests.kalshi.rest_bench import client_of, exit_of, rude_server
 
+pytestmark = pytest.mark.wide
+
 CLOCK = SystemClock()
 TIMEOUT_S = 0.4
 Talk = Callable[[socket.socket, bytes], None]

@@ -20,6 +20,8 @@ from tests.kalshi.rest_bench import client_of, exit_of, rude_server
 from tests.kalshi.test_rest_deadline import drip_body, hang
 from tests.kalshi.tls_bench import make_certificate, server_context
 
+pytestmark = pytest.mark.wide
+
 CLOCK = SystemClock()
 ANSWER = b'{"order_id":"o","client_order_id":"sl-1","fill_count":"10.00","remaining_count":"0.00","ts_ms":1795000000000}'
 

@@ -27,6 +27,8 @@ from tests.kalshi.frames import delta, snapshot, ticker
 from tests.kalshi.rest_bench import client_of, exit_of, rude_server
 from tests.support import eventually
 
+pytestmark = pytest.mark.wide
+
 D = Decimal
 CLOCK = SystemClock()
 A, B = "KXT-26DEC31-A", "KXT-26DEC31-B"

@@ -38,6 +38,8 @@ from base.risk.reconciler import Reconciler
 from tests.risk.world import KEY, TICKER
 from tests.support import FakeClock
 
+pytestmark = pytest.mark.wide
+
 D = Decimal
 REPORTED_S = 5.0
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from base.risk.messages import Row, Send
 from base.risk.rules import Rule
 from tests.risk.world import D, World
+
+pytestmark = pytest.mark.wide
 
 MOVES = st.lists(st.tuples(st.integers(2, 90), st.sampled_from([0.1, 1.0, 3.0])), max_size=30)
 

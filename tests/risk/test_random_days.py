@@ -6,6 +6,8 @@ import pytest
 
 from tests.risk.random_days import violation_of
 
+pytestmark = pytest.mark.wide
+
 STEPS = 120
 
 
