@@ -122,8 +122,7 @@ def _is_followed(view: SeriesView, market: Market, now_ms: int, pace: Pace) -> b
         case Phase.CLOSED:
             closed_ms = _closed_ms(market, view.closed_ms.get(market.ticker, now_ms))
             return now_ms - closed_ms < pace.grace_s * 1000
-        case Phase.ENDED:
-            return False
+    return False  # ended: nothing more comes of it
 
 
 def _closed_ms(market: Market, seen_ms: int) -> int:

@@ -157,6 +157,10 @@ def test_restart_forgets():
     watch = watch_of(make_quote("0.10", "0.62"))
     watch.restart(950.0)
     assert watch.newest is None
+    assert watch.look(
+        Side.YES, trigger=D("0.20"), target=None, dwell_s=0.0, least_updates=1, now_s=960.0, confirmed_s=0.0,
+        freshness=UNHEARD, rest=None,
+    ) is None  # fmt: skip
     watch.see(make_quote("0.60", "0.62", at_s=960))
     seen = look(watch, trigger="0.20")
     assert (seen.lowest.bid, seen.began_s, seen.stop_touch) == (D("0.60"), 950.0, None)

@@ -434,3 +434,26 @@ def test_other_source_may_distrust_a_book():
     bench.session.distrust(TICKER, bench.now_s)
     assert bench.missing() == "sequence"
     assert bench.snapshots_asked(bench.due()) == [[TICKER]]
+
+
+def test_probes_asked_for_are_bounded_as_well_and_wait_their_turn():
+    """What is not held, or not trusted, is not probed; the rest goes out as the bound allows."""
+    markets = tuple(f"KX{n:02d}" for n in range(30))
+    bench = Bench(held=markets)
+    bench.ack("ticker", 1)
+    bench.ack()
+    bench.take(*(snapshot(seq, YES, NO, market=market) for seq, market in enumerate(markets[:25], 1)))
+    for market in ("KXUNHEARD", *markets[::-1]):
+        bench.session.probe(market)
+    assert bench.snapshots_asked(bench.due()) == [list(markets[5:25])]
+    assert bench.snapshots_asked(bench.due(1.0)) == [list(markets[:5])]
+
+
+def test_a_crossed_book_of_the_old_connection_says_nothing_of_the_new_one():
+    """The new subscription brings its own snapshot: none is asked for before it had its time."""
+    bench = Bench().live()
+    bench.take(delta(2, "0.46", "1.00"))
+    bench.connect()
+    assert bench.snapshots_asked(bench.due(1.5)) == []
+    bench.live()
+    assert bench.missing() is None

@@ -171,6 +171,14 @@ def test_user_order_sums_taker_and_maker():
     assert (report.is_yes_bid, report.subaccount, report.reason) == (False, 3, "Trade")
 
 
+@pytest.mark.parametrize("kind", ["market_lifecycle_v2", "multivariate_market_lifecycle"])
+def test_lifecycle_of_plain_and_combined_markets(kind: str):
+    """Both kinds of market open and close in the same words."""
+    frame = decode(envelope(kind, {"market_ticker": TICKER, "event_type": "deactivated"}, sid=7, seq=3))
+    event = LifecycleEvent(ticker=TICKER, event="deactivated", close_ms=None, result=None, grid=None)
+    assert frame == AccountFrame(kind, 7, 3, event, None)
+
+
 def test_position_and_lifecycle():
     """Positions are signed; lifecycle times are seconds; a new grid comes with its bands."""
     frame = decode(envelope("market_position", {"market_ticker": TICKER, "position_fp": "-3.00"}, sid=6))
@@ -211,7 +219,9 @@ def test_replies():
     assert decode('{"type":"unsubscribed","id":6,"sid":3,"seq":6}') == Unsubscribed(6, 3, 6, None)
     error = decode(envelope("error", {"code": 26, "msg": "limit", "market_ticker": "A"}, id=4, sid=2, seq=9))
     assert error == ErrorFrame(4, 2, 9, 26, "limit", ("A",), None)
-    assert isinstance(decode(envelope("event_lifecycle", {"event_ticker": "E"}, sid=7, seq=2)), EventFrame)
+    for kind in ("event_lifecycle", "event_fee_update"):
+        event = decode(envelope(kind, {"event_ticker": "E"}, sid=7, seq=2))
+        assert event == EventFrame(kind, 7, 2, "E", None)
     trade = {
         "trade_id": "t",
         "market_ticker": "A",

@@ -158,3 +158,10 @@ def test_no_mirrors_yes(yes: Levels, no: Levels):
         quote.bids,
         quote.asks,
     )
+
+
+def test_a_change_of_nothing_where_nobody_rests_adds_no_level():
+    """An order that came and went within one frame leaves no empty level behind."""
+    book = OrderBook(make_snapshot(BIDS, ASKS), use_yes_price=True)
+    book.apply(make_delta("0.39", "0"))
+    assert quote_of(book).bids == ((D("0.40"), D(10)), (D("0.38"), D(5)))

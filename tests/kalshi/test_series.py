@@ -271,3 +271,9 @@ def test_all_96_are_followed_within_seconds_of_being_listed(
     for ticker, (opens, _) in listing.spans.items():
         # Listed at most 30 s after the open: the looks then are at most 16 s apart, and late.
         assert first[ticker] <= max(opens, listing.listed_ms(ticker)) + 33_000 + 2 * max(lateness), ticker
+
+
+def test_a_market_that_ended_is_not_followed_even_before_the_next_look() -> None:
+    """Determined while nobody looked: nothing more comes of it."""
+    ended = market(status=S.DETERMINED)
+    assert to_follow(SeriesView(markets={ended.ticker: ended}), NOW, PACE) == frozenset()

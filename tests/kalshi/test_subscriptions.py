@@ -324,3 +324,32 @@ def test_unanswerable_frames_are_ignored():
     desk.subscriptions.on_subscribed(Subscribed(None, "unheard_of", 5, None))
     assert desk.subscriptions.book.is_acked(A)
     assert not desk.subscriptions.book.is_acked(C)
+
+
+def test_a_reply_that_nobody_waits_for_acknowledges_no_market():
+    """The sid is news, the markets are not: only the reply to our own command says what was taken."""
+    desk = Desk(A)
+    desk.due()
+    desk.subscriptions.on_subscribed(Subscribed(999, "orderbook_delta", 5, None))
+    assert (desk.subscriptions.book.sid, desk.subscriptions.book.is_acked(A)) == (5, False)
+    desk = acked_book(A)
+    desk.subscriptions.on_ok(Ok(None, 2, 5, (B,), None, None), desk.now_s)
+    assert desk.subscriptions.book.is_acked(A)
+
+
+@pytest.mark.parametrize(("want", "sid"), [(A, 2), ("", None)], ids=["a market less", "all of it"])
+def test_a_bare_ok_means_that_the_command_was_carried_out(want: str, sid: int | None):
+    """Where the reply has no list, what we asked for holds; an unsubscription may be answered so, too."""
+    desk = acked_book()
+    desk.want(want)
+    (command,) = desk.of("orderbook_delta")
+    desk.ok(command)
+    assert (desk.subscriptions.book.sid, desk.subscriptions.book.acked) == (sid, set(want.split()))
+
+
+def test_a_refused_snapshot_leaves_the_subscription_alone():
+    """Only an unknown sid says that it is dead; the books are asked for again by themselves."""
+    desk = acked_book()
+    (text,) = desk.subscriptions.snapshot_commands([A])
+    assert desk.error(18, json.loads(text)["id"]) is None
+    assert desk.subscriptions.book.is_acked(A)
