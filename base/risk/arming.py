@@ -76,10 +76,8 @@ def remake(guard: Guard, ctx: Context) -> None:
         return
     old = guard.stop
     guard.pending = _with_peak(new, old.peak)
-    guard.stop = Stop(
-        rule=old.rule, side=old.side, count=guard.count, entry=guard.entry,
-        fixed_trigger=old.fixed_trigger, target=old.target, peak=old.peak,
-    )  # fmt: skip
+    # Its entry stays too: a trail that a lower one activates would fire on the evidence that armed it.
+    guard.stop = replace(old, count=guard.count)
 
 
 def _with_peak(stop: Stop, peak: Decimal | None) -> Stop:

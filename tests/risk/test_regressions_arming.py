@@ -110,6 +110,19 @@ def test_a_target_that_a_resize_brought_below_the_bid_does_not_sell() -> None:
     assert (world.guard.stop.target, world.sends) == (D("0.675"), [])
 
 
+def test_a_trail_that_a_resize_activates_waits_until_it_is_seen_safe() -> None:
+    """Ten more at 0.40 bring the entry to 0.50: the peak of 0.75 now activates the trail, above the bid."""
+    rule = Rule(name="default", trail_cents=D(10), trail_activation_cents=D(20))
+    world = World(rule).hold("10", "0.60").bid("0.75").quiet(6).bid("0.62")
+    world.tell(world.fill("-10", "20", trade="add", price="0.40", ours=False)).quiet(1)
+    assert (world.state, world.guard.entry, world.sends) == ("ARMED", D("0.50"), [])
+    world.cache.put(world.quote("0.78"))  # a high between two looks: the stop that waits follows it too
+    world.bid("0.62").bid("0.67").quiet(1)
+    assert (world.state, world.sends) == ("ARMED", [])
+    world.bid("0.75").bid("0.68")
+    assert world.line("TRIGGERED")["trigger"] == D("0.68")
+
+
 def test_contracts_added_during_an_exit_are_said_to_be_unprotected() -> None:
     """The exit sells what the trigger saw; what was added meanwhile has no stop, and says so."""
     world = armed().bid("0.40")
