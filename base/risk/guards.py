@@ -198,11 +198,11 @@ class Guards:
             standing.stand(guard, ctx)
 
     def _in_flight(self, guard: Guard, ctx: Context) -> None:
-        attempt = guard.intent.last if guard.intent else None
-        if attempt is not None and attempt.sent_s is not None:
-            if ctx.now.boot_s - attempt.sent_s > ANSWER_OVERDUE_S:
-                guard.ring("answer_overdue", ctx)
-            guard.wake_at(max(attempt.sent_s + ANSWER_OVERDUE_S, ctx.now.boot_s) + 1.0)
+        sent_s = guard.intent.last.sent_s if guard.intent and guard.intent.last else None
+        assert sent_s is not None  # an attempt in flight was sent
+        if ctx.now.boot_s - sent_s > ANSWER_OVERDUE_S:
+            guard.ring("answer_overdue", ctx)
+        guard.wake_at(max(sent_s + ANSWER_OVERDUE_S, ctx.now.boot_s) + 1.0)
 
     def step_all(self, ticker: str, look: Look, now: Moment) -> None:
         """All holdings in a market look together: the last look ends what was kept for them."""

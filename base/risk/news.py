@@ -85,7 +85,7 @@ def take(guards: Guards, message: Message, look: Look, now: Moment) -> None:
             guards.ring(message.reason, now, details=message.details)
         case AlarmChanged(reason=reason):
             guards.alarms.pop(reason, None)
-        case ElsewhereSeen():
+        case _:  # ElsewhereSeen: no other kind is left
             _elsewhere(guards, message, now)
 
 

@@ -264,3 +264,32 @@ def test_paper_trades_add_up(trades: list[tuple[int, int]], real: int) -> None:
     again.take_position(KEY, D(real))
     assert again.net(KEY) == expected
     assert book.sold.get(Key(0, TICKER), D(0)) <= abs(real)
+
+
+@pytest.mark.parametrize(
+    ("real", "own", "expected"),
+    [
+        pytest.param(("10", "0.60"), ("5", "0.30"), "0.50", id="both, by count"),
+        pytest.param(("10", None), ("5", "0.30"), None, id="one price is not known"),
+        pytest.param(("-10", "0.60"), ("-5", "0.70"), "0.50", id="both on the NO side"),
+        pytest.param(
+            ("10", "0.60"), ("-5", "0.30"), "0.60", id="sold on paper: what is left was bought for real"
+        ),
+        pytest.param(
+            ("10", "0.60"), ("-15", "0.30"), "0.70", id="turned over on paper: NO for a dollar less"
+        ),
+    ],
+)
+def test_the_entry_of_real_and_paper_contracts(
+    real: tuple[str, str | None], own: tuple[str, str], expected: str | None
+) -> None:
+    """What was paid for what is held, from the side held."""
+    count, entry = D(real[0]), None if real[1] is None else D(real[1])
+    side = Side.YES if count > 0 else Side.NO
+    held = Position(ticker=TICKER, side=side, count=abs(count), entry=entry)
+    book = PaperBook()
+    book.take_report(0, [held])
+    book.trade(KEY, D(own[0]), D(own[1]))
+    (position,) = book.positions(0, [held])
+    assert position.signed == count + D(own[0])
+    assert position.entry == (None if expected is None else D(expected))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from base.model import Key, Side
-from base.risk.messages import AlarmChanged, ElsewhereSeen, Line, Send, SettingsChanged
+from base.risk.messages import AlarmChanged, ElsewhereSeen, Line, MarketsSeen, Send, SettingsChanged
 from base.risk.rules import AlreadyBreached, BelowFloor, Rule, StopSettings
 from tests.risk.world import KEY, TICKER, World, armed
 
@@ -238,3 +238,48 @@ def test_positions_elsewhere_ring_until_they_are_gone() -> None:
     assert "unprotected_subaccount_3" in world.guards.alarms
     world.tell(ElsewhereSeen(subaccount=3, tickers=frozenset()))
     assert world.guards.alarms == {}
+
+
+def test_a_rule_replaces_one_that_never_protected() -> None:
+    """Breached when it was found, so nothing is armed that the new rule could weaken: it is taken at once."""
+    world = World(OLD).hold().bid("0.35").quiet(6)
+    reload(world, Rule(name="default", stop=D("0.30")))
+    assert (lines(world), trigger_of(world)) == (
+        [("ARMED", "reloaded"), ("PROTECTED", "would_fire_now")],
+        D("0.30"),
+    )
+
+
+def test_a_rule_waits_for_the_market_it_must_be_held_against() -> None:
+    """Nothing was read of the market yet: neither rule can be judged, and neither is lost."""
+    world = World(OLD)
+    world.tell(world.positions("10"))
+    reload(world, NEW).bid("0.52")
+    assert (world.state, world.guard.rule) == ("UNPROTECTED", OLD)
+    world.tell(MarketsSeen(markets={TICKER: world.market})).bid("0.53")
+    assert (world.state, trigger_of(world)) == ("ARMED", D("0.45"))
+
+
+def test_what_has_no_rule_gets_none_where_adoption_is_off() -> None:
+    """adopt.rule: null leaves what was found without a rule, whatever the default says."""
+    world = World(OLD, adopt_default=False).hold().bid("0.52")
+    reload(world, NEW, adopt_default=False)
+    assert (world.state, world.guard.rule, world.guard.reason) == ("UNPROTECTED", None, "no_rule")
+
+
+def test_a_rule_taken_from_what_was_not_armed_leaves_it_unprotected() -> None:
+    """It was breached; now it has no rule: the reason changes, the state does not."""
+    world = World(OLD).hold().bid("0.35").quiet(6)
+    reload(world, None)
+    assert (world.state, world.guard.reason) == ("UNPROTECTED", "no_rule")
+    assert list(world.guard.alarms) == ["unprotected_no_rule"]
+
+
+def test_what_the_journal_showed_armed_takes_a_safe_rule_by_arming() -> None:
+    """Armed before the restart and not seen yet: the new rule is seen safe, and arming says so, once."""
+    world = World(OLD, armed_before={KEY: Side.YES})
+    world.tell(world.positions("10"))
+    world.cache.put(world.quote("0.52"))
+    reload(world, NEW)
+    world.tell(MarketsSeen(markets={TICKER: world.market})).step()
+    assert (lines(world), trigger_of(world)) == ([("ARMED", "reloaded")], D("0.45"))
