@@ -289,7 +289,7 @@ def check_claims(guard: Guard, ctx: Context, listed: bool, as_of_ms: int | None)
         if listed:
             guard.claimed_s = None
         elif ctx.now.boot_s - guard.claimed_s >= NEVER_HELD_AFTER_S and as_of_ms > guard.claimed_ms + 5_000:
-            guard.holding.signed, guard.claimed_s = Decimal(0), None
+            guard.holding.signed, guard.holding.is_certain, guard.claimed_s = Decimal(0), True, None
             if guard.is_exiting:
                 return  # its exit ends by itself: nothing is left to sell
             guard.reason = "never_held"

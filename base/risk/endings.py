@@ -88,7 +88,7 @@ def is_over(guard: Guard, ctx: Context) -> bool:
         retire(guard, ctx)
     elif guard.has_flipped and guard.state is not State.FLIPPED:
         flipped(guard, ctx)
-    elif guard.count == ZERO and not guard.has_flipped:
+    elif guard.is_flat:
         close(guard, ctx)
     elif guard.intent is not None and guard.intent.filled_by_fills >= guard.intent.quantity:
         close(guard, ctx)  # a late fill completed it; what is held beyond that was added

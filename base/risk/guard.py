@@ -111,6 +111,11 @@ class Guard:
         return signed < 0 if self.side is Side.YES else signed > 0
 
     @property
+    def is_flat(self) -> bool:
+        """Whether nothing is held any more, by fills or a report. What a restart guesses is neither."""
+        return self.holding.signed == 0 and self.holding.is_certain
+
+    @property
     def is_exiting(self) -> bool:
         """Whether an intent is open."""
         return self.state in EXITING

@@ -56,7 +56,7 @@ def confirm_end(guard: Guard, ctx: Context) -> None:
     if guard.has_flipped:
         endings.flipped(guard, ctx)
         return
-    if guard.count == ZERO or intent.filled_by_fills >= intent.quantity:
+    if guard.is_flat or intent.filled_by_fills >= intent.quantity:
         endings.close(guard, ctx)
         return
     waited_s = ctx.now.boot_s - (intent.sold_s if intent.sold_s is not None else ctx.now.boot_s)

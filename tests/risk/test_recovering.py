@@ -92,6 +92,7 @@ def restart(
         pytest.param(past(State.TRIGGERED, attempt()), "UNKNOWN", True, id="written, its sending is not"),
         pytest.param(past(State.IN_FLIGHT, attempt(), event=Event.SEND), "UNKNOWN", True, id="in flight"),
         pytest.param(past(State.UNKNOWN, LOST, event=Event.LOST), "UNKNOWN", True, id="answer lost"),
+        pytest.param(past(State.CONFIRMING, ALL, event=Event.SOLD), "CONFIRMING", True, id="all sold, not confirmed"),
         pytest.param(past(State.STUCK, MISSED, event=Event.NO_ROOM), "STUCK", True, id="stuck"),
         pytest.param(past(State.WAITING, event=Event.HALTED), "WAITING", False, id="market paused"),
         pytest.param(past(State.REFUSED, MISSED, event=Event.DENIED, denied_status=400), "REFUSED", True, id="refused"),
@@ -202,6 +203,29 @@ def test_an_empty_read_alone_does_not_end_it() -> None:
     world.tell(world.positions(None))
     assert world.state == "TRIGGERED"
     assert any(isinstance(effect, ReadOrders) for effect in world.effects)
+
+
+@pytest.mark.parametrize(
+    ("held", "after"),
+    [(None, "GONE"), ("5", "UNPROTECTED")],
+    ids=["nothing is listed", "five more were added"],
+)
+def test_a_sold_exit_is_closed_by_positions_not_by_the_journal(held: str | None, after: str) -> None:
+    """That all is sold is the journal's word; the exchange must agree, and what it lists beyond is a new epoch."""
+    sold = past(State.CONFIRMING, ALL, event=Event.SOLD, sold_ms=NOW_MS - 30_000)
+    world = restart(sold).quiet(2)
+    assert (world.state, "CLOSED" in world.events) == ("CONFIRMING", False)
+    for _ in range(2):
+        world.quiet(1).tell(world.positions(held))
+    assert (world.state, world.line("CLOSED")["count"]) == (after, D(10))
+
+
+def test_a_holding_that_turned_over_stays_a_persons_to_decide() -> None:
+    """What was to be sold was sold, and more: a guess that nothing is left does not end the alarm."""
+    world = restart(past(State.FLIPPED, ALL, event=Event.FLIP)).hold("-5").quiet(1)
+    assert world.state == "FLIPPED"
+    world.tell(world.positions("-5"))
+    assert (world.state, world.guard.has_flipped, "flipped" in world.guard.alarms) == ("FLIPPED", True, True)
 
 
 @pytest.mark.parametrize(
