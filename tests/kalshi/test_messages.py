@@ -27,6 +27,7 @@ from base.kalshi.messages import (
     UnknownFrame,
     Unsubscribed,
     decode,
+    refuse_type,
 )
 from base.model import Fill, LifecycleEvent, OrderReport, PositionPush
 from tests.kalshi.frames import TICKER, delta, envelope, fill_msg, snapshot, ticker, user_order_msg
@@ -230,6 +231,22 @@ def test_replies():
         "ts_ms": 1,
     }
     assert isinstance(decode(envelope("trade", trade, sid=3, seq=1)), Trade)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("tickers", "no frame of type 'tickers'"),
+        ("multivariate_market_lifecycle", "no frame"),
+        ("ticker_v2", "ticker"),
+    ],
+)
+def test_a_handler_of_what_never_comes_is_refused(name: str, why: str):
+    """It would wait for ever: the types that do come are named, or the channel's successor."""
+    for known in KNOWN_TYPES - {"multivariate_market_lifecycle"}:
+        refuse_type(known)
+    with pytest.raises(ValueError, match=why):
+        refuse_type(name)
 
 
 def test_unknown_type_passes_with_its_number():

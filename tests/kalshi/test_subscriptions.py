@@ -353,3 +353,16 @@ def test_a_refused_snapshot_leaves_the_subscription_alone():
     (text,) = desk.subscriptions.snapshot_commands([A])
     assert desk.error(18, json.loads(text)["id"]) is None
     assert desk.subscriptions.book.is_acked(A)
+
+
+def test_trades_are_subscribed_for_every_market_once_somebody_wants_them():
+    """Of the markets of now, and of those that come later; nobody pays for them before."""
+    desk = Desk(A, B)
+    assert not [c for c in desk.due() if c["params"].get("channels") == ["trade"]]
+    desk.subscriptions.follow_trades()
+    (command,) = [c for c in desk.due() if c["params"].get("channels") == ["trade"]]
+    assert command["params"]["market_tickers"] == [A, B]
+    desk.subscribed(command, 9)
+    desk.want(A, f"{B} {C}")
+    (command,) = [c for c in desk.due() if c["params"].get("sid") == 9]
+    assert command["params"]["market_tickers"] == [C]

@@ -123,6 +123,22 @@ def test_a_gain_from_an_unknown_entry_activates_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("parts", "has_stop", "has_target"),
+    [
+        ({"stop": "0.40"}, True, False), ({"loss_percent": "50"}, True, False), ({"trail_cents": "5"}, True, False),
+        ({"trail_percent": "5"}, True, False), ({"take_profit": "0.80"}, False, True),
+        ({"gain_percent": "50"}, False, True), ({"catastrophe": "0.20", "trail_activation_cents": "5"}, False, False),
+    ],
+)  # fmt: skip
+def test_which_parts_get_out_and_which_take_a_profit(
+    parts: dict[str, str], has_stop: bool, has_target: bool
+) -> None:
+    """The rest only says when."""
+    rule = Rule(name="r", **{name: D(value) for name, value in parts.items()})  # type: ignore[arg-type]
+    assert (rule.has_stop, rule.has_target) == (has_stop, has_target)
+
+
+@pytest.mark.parametrize(
     ("ticker", "name"),
     [("KXBTC-1", "rules[1]"), ("KXETH-1", "rules[2]"), ("KXSOL-1", "default")],
 )

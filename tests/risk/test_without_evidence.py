@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from base.model import MarketStatus, Side
 from base.risk.counting import Holding
 from base.risk.messages import Closed, ConfirmPrice, Line, MarketsSeen, ProbeFeed, ReadMarket
@@ -158,12 +160,13 @@ def test_a_holding_of_nothing_is_released() -> None:
 # --- stops that cannot be made anew -------------------------------------------------------------
 
 
-def test_a_stop_that_a_resize_makes_impossible_is_said_to_be() -> None:
+@pytest.mark.parametrize("bid", ["0.50", "0.25"], ids=["armed", "breached when it was found"])
+def test_a_stop_that_a_resize_makes_impossible_is_said_to_be(bid: str) -> None:
     """Half of a cent is no price an order may carry: UNPROTECTED with the reason, and the old stop is gone."""
-    world = World(HALF).hold("10", "0.60").bid("0.50").quiet(6)
+    world = World(HALF).hold("10", "0.60").bid(bid).quiet(6)
     world.tell(world.positions("20", "0.01"))
     assert (world.state, world.line("UNPROTECTED")["reason"]) == ("UNPROTECTED", "can_never_fire")
-    assert world.bid("0.30").sends == []
+    assert world.bid("0.20").sends == []
 
 
 def test_a_withdrawn_exit_whose_stop_fell_off_the_grid_is_unprotected() -> None:
