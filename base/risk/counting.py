@@ -57,17 +57,26 @@ class Holding:
         self._trades.add(fill.trade_id)
         self._zero_or_flip_reads.clear()
         if self.last_fill_ms is not None and fill.ts_ms < self.last_fill_ms:
-            return True  # what came after it is known already
+            # A push that came after it holds it already. One counted from a list said nothing of it.
+            self.is_certain = self.is_certain and not self._is_by_count
+            return True
         self.last_fill_ms = fill.ts_ms
         if fill.post_position is not None:
             if not self._is_after(fill.ts_ms + AS_OF_MARGIN_MS):
+                # Of two fills in one millisecond, the one that was counted may have come after it.
+                is_newest = not (self._is_by_count and self.basis_ms == fill.ts_ms)
                 self._stand(fill.post_position, fill.ts_ms, by_fill=True)
-                self._basis_names_position = True
+                self._basis_names_position, self.is_certain = True, is_newest
         elif self._is_certainly_later(fill.ts_ms):
             self._stand(self.signed + fill.signed_count, fill.ts_ms, by_fill=True)
         else:
             self.is_certain = False  # the newest read may hold it already: another read must say
         return True
+
+    @property
+    def _is_by_count(self) -> bool:
+        """Whether the newest evidence is a fill that did not say what is held after it."""
+        return self._basis_is_fill and not self._basis_names_position
 
     def _is_after(self, ts_ms: int) -> bool:
         """Whether a read later than ``ts_ms`` is the newest evidence."""
@@ -83,7 +92,7 @@ class Holding:
             answered_ms = self.basis_ms if self._until_ms is None else self._until_ms + CLOCK_MARGIN_MS
             return ts_ms > max(self.basis_ms + AS_OF_MARGIN_MS, answered_ms)
         # Of two fills in one millisecond, a push that says what is held may hold the other already.
-        return ts_ms > self.basis_ms or (ts_ms == self.basis_ms and not self._basis_names_position)
+        return ts_ms > self.basis_ms or (ts_ms == self.basis_ms and self._is_by_count)
 
     def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool, until_ms: int | None = None) -> None:
         self.signed, self.basis_ms, self._basis_is_fill = signed, moment_ms, by_fill

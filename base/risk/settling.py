@@ -114,7 +114,9 @@ def absorb_orders_read(guard: Guard, ctx: Context, read: OrdersRead) -> None:
     """Take in a complete read of orders and fills; what it does not show may prove absence."""
     for report in read.orders:
         absorb_order(guard, ctx, report)
-    for fill in read.fills:
+    for fill in sorted(
+        read.fills, key=lambda fill: fill.ts_ms
+    ):  # lists begin with the newest, or with the oldest
         absorb_fill(guard, ctx, fill)
     intent = guard.intent
     if intent is None or intent.last is None or guard.state is not State.UNKNOWN:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from base.model import Fill, OrderReport
-from base.risk.messages import ConfirmPrice, MarketsSeen, PersonAsks
+from base.risk.messages import ConfirmPrice, MarketsSeen, PersonAsks, ReadPositions
 from base.risk.rules import BelowFloor, Rule
 from base.units import PriceGrid
 from tests.risk.world import KEY, MARGIN_S, TICKER, World, armed
@@ -215,6 +215,28 @@ def test_two_fills_of_one_moment_in_a_read_both_count() -> None:
     world.tell(world.orders(world.report("10", "executed"), fills=fills)).quiet(1)
     assert world.state == "GONE"
     assert world.line("CLOSED")["count"] == D(10)
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["oldest first", "newest first"])
+def test_fills_of_a_read_count_in_whatever_order_it_lists_them(step: int) -> None:
+    """Four and one were sold by hand while pushes were lost: five are left, and no exit sells nine."""
+    world = armed().quiet(8)
+    first, second = (listed(world.fill(count, None, trade=count, ours=False)) for count in ("4", "1"))
+    fills = (first, replace(second, ts_ms=second.ts_ms + 10))
+    world.tell(world.orders(fills=fills[::step])).bid("0.40")
+    assert (world.guard.count, world.sends[0].order.count) == (D(5), D(5))
+
+
+def test_a_fill_that_a_later_read_adds_before_a_known_one_puts_the_count_in_doubt() -> None:
+    """The list lagged: what was counted without it is asked for again, and no longer believed alone."""
+    world = armed().quiet(8)
+    first, second = (listed(world.fill(count, None, trade=count, ours=False)) for count in ("4", "1"))
+    world.tell(world.orders(fills=(replace(second, ts_ms=second.ts_ms + 10),)))
+    assert (world.guard.count, world.guard.holding.is_certain) == (D(9), True)
+    world.effects.clear()
+    world.tell(world.orders(fills=(first,)))
+    assert not world.guard.holding.is_certain
+    assert ReadPositions(0) in world.effects
 
 
 def test_a_push_that_comes_after_the_end_begins_nothing() -> None:
