@@ -1,9 +1,9 @@
-# make run · test · check · coverage · bench · simulate · planted. Each makes .venv and installs the pinned packages first.
+# make run · test · check · coverage · mutants · bench · simulate · planted. Each makes .venv and installs its pins first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check coverage bench simulate planted
+.PHONY: run test check coverage mutants bench simulate planted
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
@@ -21,6 +21,10 @@ COVERED_BY := tests/feed tests/kalshi tests/risk tests/strategy
 coverage: .venv/ready-dev
 	$(BIN)/python -m coverage run -m pytest -q -m "not wide" --hypothesis-profile=steady $(COVERED_BY)
 	$(BIN)/python -m coverage report --fail-under=100 --include="$$($(BIN)/python -m tests.pure_modules)"
+
+# Minutes of one core. Not part of .ci/run.
+mutants: .venv/ready-dev
+	nice $(BIN)/python -m tests.mutants $(ARGS)
 
 # About five minutes; one JSON object for each figure. docs/performance.md says what they mean.
 FIGURES := tick_to_order feed strategy_burn steady_state many_positions dead_feed exits_on_recorded_books
