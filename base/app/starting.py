@@ -13,7 +13,6 @@ from base.app.wiring import Parts
 from base.clock import Clock
 from base.errors import ConfigError, MonitorError, RequestRefused
 from base.model import PRIMARY
-from base.risk.messages import AlarmChanged
 
 REACH_S = 30.0
 """How long the start waits for an exchange that does not answer. Seconds."""
@@ -56,8 +55,6 @@ def recover(
     stops.add("stop-loss monitor", parts.monitor.stop)
     unseen = parts.monitor.view()
     parts.monitor.start()
-    if (kept := parts.journal.recovered().kept_aside) is not None:
-        parts.monitor.submit(AlarmChanged(reason="journal_corrupt", is_on=True, details=kept))
     # Ended before the monitor: it still takes the answers to orders in flight.
     stops.add("exit executor", parts.executor.stop)
     parts.executor.start(parts.submit)

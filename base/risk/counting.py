@@ -31,6 +31,7 @@ class Holding:
         self._until_ms = until_ms  # when that read was answered: it may show what happened until then
         self._basis_is_fill = False
         self._basis_names_position = False  # a push that says what is held after its fill
+        self._listed_ms: int | None = None  # of the newest fill that does not say it
         self._trades: set[str] = set()
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
@@ -63,11 +64,13 @@ class Holding:
         self.last_fill_ms = fill.ts_ms
         if fill.post_position is not None:
             if not self._is_after(fill.ts_ms + AS_OF_MARGIN_MS):
-                # Of two fills in one millisecond, the one that was counted may have come after it.
-                is_newest = not (self._is_by_count and self.basis_ms == fill.ts_ms)
+                # Of two fills in one millisecond, the one that was only listed may have come after it.
+                is_newest = self._listed_ms != fill.ts_ms
                 self._stand(fill.post_position, fill.ts_ms, by_fill=True)
                 self._basis_names_position, self.is_certain = True, is_newest
-        elif self._is_certainly_later(fill.ts_ms):
+            return True
+        self._listed_ms = fill.ts_ms
+        if self._is_certainly_later(fill.ts_ms):
             self._stand(self.signed + fill.signed_count, fill.ts_ms, by_fill=True)
         else:
             self.is_certain = False  # the newest read may hold it already: another read must say

@@ -50,6 +50,8 @@ def recover(guards: Guards, past: Recovered, now: Moment) -> None:
             guards.out.put(ReadResting(key, now.boot_s))
     for intent in past.intents:
         _go_on(guards, intent, now)
+    if past.kept_aside is not None:
+        guards.ring("journal_corrupt", now, details=past.kept_aside)
 
 
 def _go_on(guards: Guards, past: OpenIntent, now: Moment) -> None:

@@ -145,8 +145,10 @@ def is_contradicted(guard: Guard, ctx: Context) -> bool:
     minute, with the alarm ringing.
     """
     holding = guard.holding
-    if holding.signed == ZERO or not holding.is_certain or guard.close_claimed_ms is not None:
-        return False  # a trade, or a hook, says why it is not listed
+    sold = ZERO if guard.intent is None else guard.intent.filled
+    is_explained = not holding.is_certain or sold >= abs(holding.signed) or guard.close_claimed_ms is not None
+    if is_explained:
+        return False  # a trade, an answer or a hook says why it is not listed
     if guard.contradicted_s is None:
         guard.contradicted_s = ctx.now.boot_s
     lasted_s = ctx.now.boot_s - guard.contradicted_s
@@ -174,7 +176,7 @@ def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_m
     if guard.intent is not None:
         guard.intent.position_until_s = None
     if guard.is_exiting:
-        _while_exiting(guard, ctx, before, as_of_ms)
+        _while_exiting(guard, ctx, before, as_of_ms, is_listed=listed is not None)
         return
     if listed is not None and listed.signed == guard.holding.signed and listed.entry is not None:
         is_change = is_change or guard.entry is None
@@ -203,7 +205,9 @@ def _external_fill(guard: Guard, ctx: Context, fill: Fill, before: Decimal) -> N
         _resized(guard, ctx, before, "fill")
 
 
-def _while_exiting(guard: Guard, ctx: Context, before: Decimal, as_of_ms: int | None) -> None:
+def _while_exiting(
+    guard: Guard, ctx: Context, before: Decimal, as_of_ms: int | None, *, is_listed: bool
+) -> None:
     """A positions read during an exit: what was added waits; what is left after all was sold ends it."""
     intent = guard.intent
     assert intent is not None
@@ -212,7 +216,8 @@ def _while_exiting(guard: Guard, ctx: Context, before: Decimal, as_of_ms: int | 
         guard.is_outdated = True
         guard.say_added(ctx, grown)
     is_past_it = (
-        as_of_ms is not None
+        is_listed
+        and as_of_ms is not None
         and intent.sold_ms is not None
         and as_of_ms > intent.sold_ms + AS_OF_MARGIN_MS
         and guard.holding.is_eligible(as_of_ms)

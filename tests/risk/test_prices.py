@@ -98,4 +98,4 @@ def test_pace_frees_itself() -> None:
     for n in range(6):
         pace.sent(10.0 + n, is_new_id=False)
     assert pace.free_at_s(20.0, is_new_id=False) == 63.0
-    assert pace.free_at_s(61.0, is_new_id=True) == 61.0
+    assert pace.free_at_s(64.0, is_new_id=True) == 64.0
