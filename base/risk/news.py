@@ -134,7 +134,15 @@ def _positions(guards: Guards, read: PositionsRead, look: Look, now: Moment) -> 
     for key, position in listed.items():
         market = guards.markets.get(key.ticker)
         is_settling = market is not None and market.status.is_settling
-        if key not in guards.by_key and not is_settling and not _is_old_news(guards, key, read.as_of_ms):
+        if key in guards.by_key or is_settling:
+            continue
+        if _is_old_news(guards, key, read.as_of_ms):
+            # Or it is held still: reads go on until one is late enough to tell.
+            until_ms = guards.buried[key].ended_ms + AS_OF_MARGIN_MS
+            guards.catching_up_ms[key.subaccount] = max(
+                until_ms, guards.catching_up_ms.get(key.subaccount, until_ms)
+            )
+        else:
             guards.begin(position, now, holding=Holding(position.signed, read.as_of_ms, now.exchange_ms))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from base.risk.messages import ReadPositions
 from base.risk.rules import Rule
-from tests.risk.world import World
+from tests.risk.world import World, armed
 
 D = Decimal
 HALF = Rule(name="default", loss_percent=D(50))
@@ -41,3 +42,19 @@ def test_the_entry_stays_between_the_prices_paid() -> None:
     assert (world.state, world.guard.count) == ("ARMED", D(3))
     assert world.guard.entry is not None
     assert D("0.30") <= world.guard.entry <= D("0.60"), world.guard.entry
+
+
+def test_what_is_left_after_an_exit_is_looked_for_until_a_read_can_tell() -> None:
+    """A read that may be older than the end proves nothing; the next one is not half a minute away."""
+    world = armed().bid("0.40").answer("10")
+    world.tell(world.fill("10", "0"))
+    assert world.state == "GONE"
+    world.quiet(2).tell(world.positions("5"))
+    assert world.state == "GONE", "it may be from before the end"
+    world.effects.clear()
+    world.now_s += 4
+    world.guards.sweep(world.moment())
+    world.step()
+    assert ReadPositions(0) in world.effects
+    world.tell(world.positions("5"))
+    assert world.guard.count == D(5)

@@ -312,6 +312,19 @@ class Day:
         )  # fmt: skip
         self.exchange.venue.exchange.submit(MEMBER, request, self.exchange.now_ms)
 
+    def _w9_moved_while_away(self, ladder: Ladder) -> None:
+        """A stop is touched, the feed goes and REST is silent; when both are back the price is, too."""
+        before, away_s = ladder.bid, self.random.uniform(5.5, 8.0)
+        self._price(ladder, self.random.choice((D("0.38"), D("0.45"))))
+
+        def leave() -> None:
+            self.faults.rest_is = "silent"
+            self._feed("silent", away_s, away_s)
+            self._price(ladder, before)
+            self._later(lambda: setattr(self.faults, "rest_is", "up"), away_s, away_s + 1.0)
+
+        self.scheduler.after(self.random.uniform(0.0, 2 * self.plan.latency_s + 0.02), leave)
+
     def _n1_half_open(self, ladder: Ladder) -> None:
         self.network.cut_links("half-open", silently=True)
 

@@ -86,6 +86,7 @@ class Fate:
     executes: bool = True
     resets: bool = False
     loses_reply: bool = False
+    answers_last: bool = False  # of several arrivals, only the last one's answer comes back
     drips: bool = False
     truncates: bool = False
 
@@ -176,6 +177,7 @@ class Faults:
                 fate.arrives_s = (self._random.uniform(0.5, 2.5),)
             case _:
                 fate.arrives_s = (fate.arrives_s[0], fate.arrives_s[0] + self._random.uniform(0.0, 2.0))
+                fate.answers_last = self._random.random() < 0.5
 
     def _delay_s(self) -> float:
         return self._latency_s * self._random.uniform(0.5, 1.5)

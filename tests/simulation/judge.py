@@ -133,6 +133,11 @@ class Judge(Watch):
 
     # --- what is said ---------------------------------------------------------------------------
 
+    def told(self, text: str) -> None:
+        """The program started, or was killed."""
+        self._said_s = self._scheduler.now_s
+        self.note(text)
+
     def note(self, text: str) -> None:
         """Write into trace and diary."""
         entry = f"{self._scheduler.now_s:.4f} {text}"
@@ -258,6 +263,15 @@ class Judge(Watch):
             self.violated("I13", f"takes a profit at {price} under its target {attempt.floor}")
         if D(order["count"]) > attempt.quantity or D(order["count"]) <= 0:
             self.violated("I13", f"count {order['count']} of {attempt.quantity}")
+        if D(order["count"]) > abs(self._held[attempt.ticker]) and self._counts_are_known(attempt.ticker):
+            self.violated("I13", f"count {order['count']}, held {self._held[attempt.ticker]}")
+
+    def _counts_are_known(self, ticker: str) -> bool:
+        """Whether nobody else trades the market and no order may still arrive: all that fills is known."""
+        is_late = any(kind.startswith(("E5", "E-dup")) for kind in self.plan.kinds)
+        was_touched = self.day is not None and ticker in self.day.touched_by_hand
+        rests = any(name[:3] in ("E30", "T7 ", "O9 ") for _, name in self.plan.events)
+        return not (is_late or was_touched or rests)
 
     def _check_pace(self, ticker: str, is_new: bool) -> None:
         """I12: at most 6 new ids and 12 requests in any 60 s."""
@@ -392,10 +406,38 @@ class Judge(Watch):
             self._alarms[str(line.fields.get("reason"))] = self._scheduler.now_s
         if line.event == "CLOSED" and line.key is not None:
             self._check_flat(line)
+        if line.event == "TRIGGERED" and line.key is not None:
+            self._check_triggered(line)
+        if line.event == "REFUSED":
+            known = [a for a in self.attempts.values() if a.intent_id == str(line.fields.get("intent"))]
+            if len(known) < int(str(line.fields["attempt"])) and not self._unknown_ids:
+                self.violated("I11", f"an exit was refused before it left: {line.fields.get('reason')}")
         if line.event == "STUCK":
             intent_id = str(line.fields.get("intent"))
             if any(a.intent_id == intent_id and a.reason == "TAKE_PROFIT" for a in self.attempts.values()):
                 self.violated("I6", "a take profit is stuck: the stop cannot take over")
+
+    def _check_triggered(self, line: Line) -> None:
+        """I5: what made the intent was true within the age of its evidence; an empty book is no crash."""
+        assert line.key is not None
+        reason, level, now_s = (
+            str(line.fields["reason"]),
+            D(str(line.fields["trigger"])),
+            self._scheduler.now_s,
+        )
+        tops = self._tops[line.key.ticker].bids(
+            str(line.side), now_s - FIRE_WITHIN_S - LAG_S - SLACK_S, now_s
+        )
+        bids = [bid for bid, _ in tops]
+        is_true = {
+            "RETRY": True,
+            "FLATTEN": True,
+            "NO_BID": None in bids,
+            "TAKE_PROFIT": any(bid is not None and bid >= level for bid in bids),
+        }.get(reason, any(bid is not None and bid <= level for bid in bids))
+        if not is_true:
+            seen = sorted({str(bid) for bid in bids})
+            self.violated("I5", f"{reason} at {level} of {line.key.ticker} triggered, bids were {seen}")
 
     def _check_flat(self, line: Line) -> None:
         """I8: closed only when all of it was sold, or nothing was held."""

@@ -99,8 +99,10 @@ class Pending:
         self._error: Exception | None = None
         for delay_s in fate.arrives_s:
             network.scheduler.after(delay_s, self._arrive)
+        self._to_arrive = len(fate.arrives_s)
 
     def _arrive(self) -> None:
+        self._to_arrive -= 1
         network, fate = self._network, self._fate
         url, body = network.faults.rewrite(self._method, self._url, self._body)
         network.watch.arrived(self._method, url, body)
@@ -114,7 +116,7 @@ class Pending:
         network.watch.stage("executed", self._method, self._path)
         if fate.resets:
             network.scheduler.after(fate.back_s, lambda: self._come_back(None))
-        elif not fate.loses_reply:
+        elif not fate.loses_reply and not (fate.answers_last and self._to_arrive):
             reply = network.faults.garble(self._method, self._path, reply)
             network.scheduler.after(fate.back_s, lambda: self._come_back(reply))
 

@@ -45,6 +45,7 @@ EVENTS = {
     "E12 added by hand": 0.3,
     "E12 turned by hand": 0.12,
     "T7 rests an order": 0.3,
+    "W9 moved while away": 0.25,
     "N1 half-open": 0.3,
     "N13 flaps": 0.2,
     "N6 feed refused": 0.25,

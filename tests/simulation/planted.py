@@ -160,8 +160,10 @@ BUGS = (
     Bug(
         "the close read as a crash",
         "risk/decide.py",
-        '    if not market.is_open_at(now.exchange_ms):\n        return Hold("MARKET_STATE")  # a closed book\'s bid of 0 is not a crash\n',
-        "",
+        '    if quote.bid is None and quote.ask is None:\n        return Unknown("NO_MARKET")\n',
+        "    if quote.bid is None and quote.ask is None:\n"
+        "        quote = replace(quote, bid=Decimal(0), bid_size=Decimal(1000), ask=Decimal('0.01'))\n"
+        "        seen = replace(seen, quote=quote, lowest=quote)\n",
     ),
     Bug(
         "ask used for an empty bid",

@@ -56,7 +56,7 @@ def run(seed: int, *, keeps_diary: bool = False, plan: Plan | None = None) -> Re
     network = Network(scheduler, exchange, faults, judge)
     disk = Disk(program)
     day = judge.day = Day(plan, scheduler, machine, exchange, network, faults, program, disk)
-    day.noted = program.told = judge.note
+    day.noted, program.told = judge.note, judge.told
     if keeps_diary:
         judge.diary = []
     judge.kill = lambda why: day.kill(why, 1.0)
