@@ -15,6 +15,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from base.app.lock_owner import LockOwner, owner_in
 from base.errors import ConfigError
 from base.risk.emergency import emergency_path
 
@@ -101,13 +102,13 @@ class AccountFolder:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            owner = os.read(lock, 20).decode(errors="replace").strip() or "?"
+            owner = owner_in(lock)
             os.close(lock)
+            who = "?" if owner is None else owner.pid
             raise ConfigError(
-                "paths.data", f"a monitor already guards this account (process {owner}): stop it first"
+                "paths.data", f"a monitor already guards this account (process {who}): stop it first"
             ) from None
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
+        LockOwner.this_process().write(lock)
         self._lock_file = lock
 
     def release(self) -> None:
