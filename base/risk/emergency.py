@@ -8,6 +8,7 @@ Owned by the thread that opens the journal until that is open, then by the one t
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import logging
 import os
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -28,6 +30,7 @@ SIZE = 1 << 20
 WAIT_S = 0.25
 # No link is followed there, and a file that is not ours is refused.
 MEMORY = Path("/dev/shm")  # nosec B108
+_NAME = "kalshi-stop-loss"
 _HEAD = len(b"00000000 00000000 ")
 _log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def emergency_path(journal: Path, folder: str | None) -> Path:
     memory = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
     parent = memory if folder is None else Path(folder)
     name = hashlib.sha256(os.fsencode(journal.resolve())).hexdigest()[:16]
-    return parent / f"kalshi-stop-loss-{os.geteuid()}-{name}"
+    return parent / f"{_NAME}-{os.geteuid()}-{name}"
 
 
 class EmergencyFile:
@@ -83,6 +86,8 @@ class EmergencyFile:
         found = os.fstat(file)
         if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
             raise PermissionError(f"it belongs to user {found.st_uid}")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _clear_away(self.path.parent)
         os.fchmod(file, 0o600)
         _allocate(file, max(self._size, found.st_size))
         self._size = max(self._size, found.st_size)
@@ -151,6 +156,19 @@ class EmergencyFile:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove what killed processes left empty: it holds memory, and nobody will miss it."""
+    for other in folder.glob(f"{_NAME}-{os.geteuid()}-*"):
+        with suppress(OSError):  # in use, for it is locked, or gone meanwhile
+            file = os.open(other, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.pread(file, 1, 0) in (b"", b"\0"):
+                    other.unlink()
+            finally:
+                os.close(file)
 
 
 def as_kept(row: Row) -> Kept:

@@ -41,8 +41,10 @@ def file(tmp_path: Path) -> Iterator[EmergencyFile]:
 
 
 def left_in(path: Path) -> list[list[Kept]]:
-    """What the next start finds."""
-    file = EmergencyFile(path)
+    """What the next start would find, the process that has it killed."""
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    file = EmergencyFile(copy)
     try:
         return file.open()
     finally:
@@ -149,6 +151,27 @@ def test_each_journal_has_its_own(tmp_path: Path) -> None:
 
 def test_the_file_is_private(file: EmergencyFile) -> None:
     """Mode 0600, also if it stood there with another."""
+    file.close()
     file.path.chmod(0o644)
-    left_in(file.path)
+    file.open()
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+def test_what_killed_processes_left_empty_is_cleared_away(tmp_path: Path) -> None:
+    """Shared memory is memory. What holds rows, or is in use, stays."""
+    killed, holding, used = (
+        EmergencyFile(emergency_path(tmp_path / name, str(tmp_path)))
+        for name in ("killed", "holding", "used")
+    )
+    for file in (killed, holding, used):
+        file.open()
+    assert holding.write([ROW])
+    killed.close()
+    holding.close()
+    new = EmergencyFile(emergency_path(tmp_path / "new", str(tmp_path)))
+    new.open()
+    assert [file.path.exists() for file in (killed, holding, used, new)] == [False, True, True, True]
+    with pytest.raises(BlockingIOError):
+        EmergencyFile(used.path).open()
+    for file in (used, new):
+        file.close()
