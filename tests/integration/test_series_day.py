@@ -30,10 +30,11 @@ from tests.support import eventually
 D = Decimal
 SERIES = "KXSOL15M"
 SPEED = 3000.0
-QUARTER_MS = 900_000 / SPEED
+QUARTER_S = 900.0
+QUARTER_MS = QUARTER_S * 1000 / SPEED
 """How long a market is open: 300 ms of the exchange's time."""
 FAST = Pace(
-    first_look_s=0.02, slow_look_s=0.1, lead_s=0.2, grace_s=0.2, tick_s=0.01, empty_for_s=0.1
+    first_look_s=0.02, slow_look_s=0.1, lead_s=0.25, grace_s=0.2, tick_s=0.01, empty_for_s=0.1
 )  # fmt: skip
 """The quick look of 1 s would be 0.3 ms, so this is the harder case."""
 
@@ -87,10 +88,6 @@ class DayClock:
             self._boot_s += self.STEP_S
             self._day_s += self.STEP_S if self._has_begun else 0.0
 
-    def wait_until(self, utc_ms: float) -> None:
-        """Return once the exchange's time is this; at once if it is later."""
-        eventually(lambda: self.utc_ms() >= utc_ms, timeout_s=120, every_s=0.005)
-
 
 @dataclass
 class Day:
@@ -99,53 +96,59 @@ class Day:
     A market's name says when it closes in New York: KXSOL15M-26AUG170145-45 at 01:45.
     """
 
+    sim: SimulatorServer
     clock: DayClock
-    closes_ms: dict[str, int] = field(default_factory=dict)
-    first_ms: dict[str, int] = field(default_factory=dict)
+    closes_s: dict[str, float]  # from the first recorded row
+    quoted: dict[str, bool] = field(default_factory=dict)  # first quoted while it was open?
 
     @classmethod
-    def read(cls, path: Path, clock: DayClock) -> Day:
-        """Restamp the recorded closes: the first row is the start."""
-        day = cls(clock)
+    def read(cls, path: Path, sim: SimulatorServer, clock: DayClock) -> Day:
+        """Find out each market's close."""
         rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-        for row in rows:
-            close = datetime.strptime(row["ticker"].split("-")[1], "%y%b%d%H%M")
-            close_s = close.replace(tzinfo=ZoneInfo("America/New_York")).timestamp() - rows[0]["ts"]
-            day.closes_ms[row["ticker"]] = clock.utc_ms() + round(close_s * 1000 / SPEED)
-        return day
+        closes = {row["ticker"]: datetime.strptime(row["ticker"].split("-")[1], "%y%b%d%H%M") for row in rows}
+        new_york = ZoneInfo("America/New_York")
+        closes_s = {t: at.replace(tzinfo=new_york).timestamp() - rows[0]["ts"] for t, at in closes.items()}
+        return cls(sim, clock, closes_s)
+
+    def close_ms(self, ticker: str) -> int:
+        """When it closes by the exchange's clock; later, where this machine slows the play down."""
+        return self.sim.running.stage.ms_at(self.closes_s[ticker])
 
     @property
     def gaps(self) -> int:
         """How often a quarter of an hour or more is missing."""
-        return _gaps([*self.closes_ms.values()])
+        return _gaps([*self.closes_s.values()])
 
     def note(self, prices: BestPrices) -> None:
         """The client's callback: a market is quoted for the first time."""
-        if prices.yes_bid is not None:
-            self.first_ms.setdefault(prices.ticker, self.clock.utc_ms())
+        if prices.yes_bid is not None and prices.ticker not in self.quoted:
+            self.quoted[prices.ticker] = self.clock.utc_ms() < self.close_ms(prices.ticker)
 
-    def disturb(self, sim: SimulatorServer) -> int:
-        """Of nine markets cut the line in one and fail reads in three; return the number of cuts.
+    def disturb(self) -> int:
+        """Of nine markets cut the line in one and fail reads in two; return the number of cuts.
 
         Five refused reads last from before a market opens nearly until it closes: that it was subscribed
         ahead carries it. But that nothing is open can't be said while nothing can be read.
         """
-        cuts, closes_ms = 0, [*self.closes_ms.values()]
-        for rank, close_ms in enumerate(closes_ms):
-            if _gaps(closes_ms[rank : rank + 3]):
+        cuts = 0
+        for rank, ticker in enumerate(self.closes_s):
+            if _gaps([*self.closes_s.values()][rank : rank + 3]):
                 continue
-            self.clock.wait_until(close_ms - (100 if rank % 9 == 6 else QUARTER_MS - 20))
-            if refused := {2: 1, 4: 1, 6: 5}.get(rank % 9):
-                sim.fail_next(503, path_contains="/markets", n=refused)
+            self._wait_for_close(ticker, 150 if rank % 9 == 6 else QUARTER_MS - 20)
+            if refused := {4: 1, 6: 5}.get(rank % 9):
+                self.sim.fail_next(503, path_contains="/markets", n=refused)
             if rank % 9 == 4:
                 cuts += 1
-                sim.cut_connections()
-        self.clock.wait_until(closes_ms[-1])
+                self.sim.cut_connections()
+        self._wait_for_close(ticker, 0)
         return cuts
 
+    def _wait_for_close(self, ticker: str, before_ms: float) -> None:
+        eventually(lambda: self.clock.utc_ms() >= self.close_ms(ticker) - before_ms, 120, every_s=0.005)
 
-def _gaps(closes_ms: list[int]) -> int:
-    return sum(after - close > 1.5 * QUARTER_MS for close, after in pairwise(closes_ms))
+
+def _gaps(closes_s: list[float]) -> int:
+    return sum(after - close > 1.5 * QUARTER_S for close, after in pairwise(closes_s))
 
 
 def client(sim: SimulatorServer, **settings: Any) -> LivePrices:
@@ -174,18 +177,18 @@ def test_a_recorded_day_of_roll_over_loses_no_market(
     monkeypatch.setattr(rest_calls, "LONGEST_RETRY_S", 0.05)
     semantics = Semantics(read_lag_s=0.0, close_clear_s=0.05)
     with DayClock() as clock, SimulatorServer("sol", speed=SPEED, semantics=semantics, clock=clock) as sim:
-        day, frames = Day.read(path, clock), sim.record_frames()
+        day, frames = Day.read(path, sim, clock), sim.record_frames()
         with client(sim, on_orderbook=day.note, clock=clock) as prices:
             prices.start(series=SERIES)
-            eventually(lambda: day.first_ms)
+            eventually(lambda: day.quoted)
             clock.begin()
-            cuts = day.disturb(sim)
+            cuts = day.disturb()
             eventually(lambda: prices.subscribed_markets == frozenset())
             eventually(lambda: said_empty(caplog) == day.gaps + 1)
             stats = prices.get_stats()
-    assert [t for t, close_ms in day.closes_ms.items() if day.first_ms.get(t, close_ms) >= close_ms] == []
-    assert list(day.first_ms) == list(day.closes_ms), "in order"
-    assert acknowledged(frames) == set(day.closes_ms)
+    assert list(day.quoted) == list(day.closes_s), "all of them, in order"
+    assert [ticker for ticker, was_open in day.quoted.items() if not was_open] == []
+    assert acknowledged(frames) == set(day.closes_s)
     assert longest_list(frames) <= 6, "old ones are let go as new ones come"
     assert stats["reconnects"] == cuts > 10
     assert stats["series"] == {SERIES: f"no open markets in series {SERIES}"}
