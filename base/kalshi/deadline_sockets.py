@@ -20,9 +20,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Retry
 
 from base.clock import Clock
+from base.errors import TransportError
 from base.kalshi.dialing import Dialer, tls_context
 
 POOL_SIZE = 16
+TOO_OLD = "evidence_too_old"
 
 
 class CallSeam(threading.local):
@@ -30,6 +32,7 @@ class CallSeam(threading.local):
 
     deadline_s: float = 0.0  # boot clock
     bytes_left: bool = False  # whether any byte of the request may have left us
+    leave_by_s: float = float("inf")  # boot clock: its first byte leaves by then, or none does
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -47,6 +50,17 @@ class DeadlineAdapter(HTTPAdapter):
         """Use our sockets under the library's pools."""
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = self._pools
+
+
+def _let_leave(seam: CallSeam, clock: Clock) -> None:
+    """A request is about to write: from here on nobody can say that nothing was sent.
+
+    Raises:
+        TransportError: It took too long to get here: what it was decided on is too old.
+    """
+    if not seam.bytes_left and clock.boot_s() > seam.leave_by_s:
+        raise TransportError(TOO_OLD)
+    seam.bytes_left = True
 
 
 def _left_s(seam: CallSeam, clock: Clock) -> float:
@@ -104,7 +118,7 @@ def _pools(seam: CallSeam, clock: Clock, dialer: Dialer) -> dict[str, type[HTTPC
         def send(self, data: Any) -> None:
             if self.sock is None:
                 self.connect()
-            seam.bytes_left = True  # from here on nobody can say that nothing was sent
+            _let_leave(seam, clock)
             super().send(data)
 
     class Encrypted(HTTPSConnection):
@@ -114,7 +128,7 @@ def _pools(seam: CallSeam, clock: Clock, dialer: Dialer) -> dict[str, type[HTTPC
         def send(self, data: Any) -> None:
             if self.sock is None:
                 self.connect()
-            seam.bytes_left = True
+            _let_leave(seam, clock)
             super().send(data)
 
     class PlainPool(HTTPConnectionPool):

@@ -70,8 +70,9 @@ class RestCalls:
         shard: int = 0,
         cost: float | None = None,
         deadline_s: float | None = None,
+        leave_by_s: float = float("inf"),
     ) -> Answer:
-        """Send one request and return the answer, whatever its status.
+        """Send one request and return the answer, whatever its status; see ``RestTransport.call``.
 
         Raises:
             TransportError: Nothing was sent: no connection, or no budget in time.
@@ -80,10 +81,10 @@ class RestCalls:
         if deadline_s is None:
             deadline_s = self._clock.boot_s() + self._timeout_s
         cost = self._budget.cost(method, path) if cost is None else cost
-        if not self._budget.take(kind, cost, shard, self._for_exits, deadline_s):
+        if not self._budget.take(kind, cost, shard, self._for_exits, min(deadline_s, leave_by_s)):
             raise _NoBudget("the account's request budget is used up")
         try:
-            answer = self._transport.call(method, path, deadline_s, query, body)
+            answer = self._transport.call(method, path, deadline_s, query, body, leave_by_s)
         except MonitorError:
             self._has_failed = True
             raise

@@ -104,9 +104,12 @@ class KalshiRest(KeyReads):
 
     # --- orders: these never raise and are never repeated ---------------------------------------
 
-    def place_exit(self, order: ExitOrder) -> Outcome:
-        """``POST /portfolio/events/orders``, immediate-or-cancel and reduce-only."""
-        return self._place(order, order_writes.exit_body)
+    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
+        """``POST /portfolio/events/orders``, immediate-or-cancel and reduce-only.
+
+        Its first byte leaves by ``leave_by_s`` (boot clock), or it does not leave at all.
+        """
+        return self._place(order, order_writes.exit_body, leave_by_s)
 
     def place_entry(self, order: EntryOrder) -> Outcome:
         """``POST /portfolio/events/orders`` for the strategy."""
@@ -123,13 +126,15 @@ class KalshiRest(KeyReads):
             return answer
         return order_writes.cancelled(order_id, answer.status, answer.body)
 
-    def _place(self, order: Order, write: Callable[[Order], bytes]) -> Outcome:
+    def _place(
+        self, order: Order, write: Callable[[Order], bytes], leave_by_s: float = float("inf")
+    ) -> Outcome:
         own_id = order.client_order_id
         try:
             body = write(order)
         except ValueError as e:
             return NotSent(client_order_id=own_id, why=str(e))
-        answer = self._write("POST", ORDERS, order.exchange_index, own_id, None, body)
+        answer = self._write("POST", ORDERS, order.exchange_index, own_id, None, body, leave_by_s=leave_by_s)
         if not isinstance(answer, Answer):
             return answer
         outcome = order_writes.created(order, answer.status, answer.body)
@@ -146,9 +151,12 @@ class KalshiRest(KeyReads):
         query: Query | None,
         body: bytes | None,
         cost: float | None = None,
+        leave_by_s: float = float("inf"),
     ) -> Answer | NotSent | Unanswered:
         try:
-            return self._calls.once(method, path, query, body, kind=Kind.WRITE, shard=shard, cost=cost)
+            return self._calls.once(
+                method, path, query, body, kind=Kind.WRITE, shard=shard, cost=cost, leave_by_s=leave_by_s
+            )
         except TransportError as e:
             return NotSent(client_order_id=own_id, why=str(e))
         except OutcomeUnknown as e:

@@ -57,16 +57,25 @@ class RestTransport:
         self._session.mount("https://", self._adapter)
 
     def call(
-        self, method: str, path: str, deadline_s: float, query: Query | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        deadline_s: float,
+        query: Query | None = None,
+        body: bytes | None = None,
+        leave_by_s: float = float("inf"),
     ) -> Answer:
         """Send one request, once, and read the whole answer by ``deadline_s`` (boot clock).
+
+        Its first byte leaves by ``leave_by_s``, or none does: connecting may take longer than what the
+        request was decided on stays true.
 
         Raises:
             TransportError: If no byte of the request left us.
             OutcomeUnknown: If bytes left and no whole answer came back.
         """
         seam = self._adapter.seam
-        seam.deadline_s, seam.bytes_left = deadline_s, False
+        seam.deadline_s, seam.bytes_left, seam.leave_by_s = deadline_s, False, leave_by_s
         started_s, before_ms = self._clock.boot_s(), self._clock.utc_ms()
         try:
             request = self._prepared(method, path, query, body)

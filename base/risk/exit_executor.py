@@ -111,10 +111,11 @@ class ExitExecutor:
     def _place(self, item: Send) -> Outcome:
         """Send once. Evidence that has grown old while it queued sends nothing: decide anew."""
         client_id = item.order.client_order_id
-        if self._clock.boot_s() - item.evidence_s > FIRE_WITHIN_S:
+        leave_by_s = item.evidence_s + FIRE_WITHIN_S
+        if self._clock.boot_s() > leave_by_s:
             return NotSent(client_order_id=client_id, why="evidence_too_old")
         try:
-            return self._orders.place_exit(item.order)
+            return self._orders.place_exit(item.order, leave_by_s)
         except Exception as e:
             # The port promises not to raise. If it does, bytes may have left: only evidence can tell.
             return Unanswered(client_order_id=client_id, why=f"failed_{type(e).__name__}")

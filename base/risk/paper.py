@@ -83,7 +83,7 @@ class PaperExchange:
 
     # --- orders -------------------------------------------------------------------------------
 
-    def place_exit(self, order: ExitOrder) -> Outcome:
+    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
         """Sell what is held, at most ``order.count``, into the bids at ``order.price`` or better."""
         quote = self._quote(order.ticker, order.side)
         with self._lock:

@@ -29,8 +29,11 @@ from base.model import (
 class OrderPort(Protocol):
     """The way out: its own client, connections and reserved share of the write budget."""
 
-    def place_exit(self, order: ExitOrder) -> Outcome:
-        """Send ``order`` once and say what became of it. Never repeats a request, never raises."""
+    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
+        """Send ``order`` once and say what became of it. Never repeats a request, never raises.
+
+        Its first byte leaves by ``leave_by_s`` (boot clock), or it does not leave at all.
+        """
 
     def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:
         """Cancel one resting order. Never raises."""

@@ -93,6 +93,16 @@ def test_order_to_a_rude_server_is_unanswered_in_time(sim: SimulatorServer, talk
         assert len(asked) == 1
 
 
+def test_an_order_that_connects_too_late_does_not_leave(sim: SimulatorServer):
+    """What it was decided on is too old by then: nothing is sent, and that is known."""
+    asked: list[bytes] = []
+    with rude_server(lambda connection, head: asked.append(head)) as url:
+        outcome = client_of(sim, url=url).place_exit(exit_of("KXA"), leave_by_s=CLOCK.boot_s())
+        assert isinstance(outcome, NotSent)
+        assert "evidence_too_old" in outcome.why or "budget" in outcome.why
+    assert asked == []
+
+
 @pytest.mark.parametrize("talk", RUDE, ids=lambda talk: talk.__name__)
 def test_read_from_a_rude_server_fails_in_time(sim: SimulatorServer, talk: Talk):
     """Retries included, the caller waits no longer than its deadline."""

@@ -131,7 +131,7 @@ def test_a_read_that_fails_unforeseen_is_told_as_failed(told: queue.SimpleQueue[
 class Client:
     """Cancels what it is asked to, except one order, where it breaks its promise not to raise."""
 
-    def place_exit(self, order: ExitOrder) -> Outcome:
+    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
         """No test here sends an exit."""
         return Unanswered(client_order_id=order.client_order_id, why="timeout")
 

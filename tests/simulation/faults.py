@@ -20,6 +20,7 @@ Reply = tuple[int, dict[str, str], bytes]
 REQUEST_KINDS = {
     "R1 refused": 0.10,
     "N8 name unanswered": 0.05,
+    "N14 slow connect": 0.15,
     "N15 reset after execution": 0.20,
     "R2 answer lost": 0.20,
     "R3 drip": 0.08,
@@ -151,6 +152,8 @@ class Faults:
                 fate.never_connects, fate.connect_s = True, 0.01
             case "N8 name unanswered":
                 fate.never_connects, fate.connect_s = True, 60.0
+            case "N14 slow connect":
+                fate.connect_s = self._random.uniform(0.5, 2.8)
             case "N15 reset after execution":
                 fate.resets = True
             case "R2 answer lost":

@@ -51,6 +51,8 @@ class Network:
             scheduler.sleep(max(0.0, seam.left_s))
             raise requests.ConnectTimeout("connect timed out")
         scheduler.sleep(fate.connect_s)
+        if seam.is_too_late:
+            raise TransportError("evidence_too_old")
         self.watch.stage("leaving", method, path)
         seam.bytes_left = True
         self.watch.request(method, request.url or "", request.body or b"")
@@ -200,6 +202,12 @@ class CallSeam:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._mine()[name] = value
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether the first byte may not leave any more."""
+        now_s = object.__getattribute__(self, "_clock").boot_s()
+        return bool(now_s > self._mine().get("leave_by_s", float("inf")))
 
     @property
     def left_s(self) -> float:
