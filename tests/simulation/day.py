@@ -318,6 +318,8 @@ class Day:
         self._price(ladder, self.random.choice((D("0.38"), D("0.45"))))
 
         def leave() -> None:
+            if self.is_evening:
+                return
             self.faults.rest_is = "silent"
             self._feed("silent", away_s, away_s)
             self._price(ladder, before)
