@@ -11,6 +11,8 @@ from base.model import Key, Quote, Side
 from base.risk.counting import Attempt
 from base.units import ZERO
 
+NEVER_S = float("-inf")
+"""Boot time of what has not been seen."""
 PERSON = frozenset({"RETRY", "FLATTEN"})
 """Reasons that a person gave: no price has to be touched for them."""
 
@@ -29,7 +31,8 @@ class Intent:
     evidence: Quote | None  # None: recovered from a journal that no longer tells
     began_s: float
     began_ms: int
-    touched_s: float  # newest moment at which the level was known to be touched
+    touched_s: float  # newest moment at which the level was known to be touched, or nobody bid at all
+    bid_touched_s: float  # the same by a bid: only that is evidence to sell on
     attempts: list[Attempt] = field(default_factory=list)
     tried: Decimal | None = None  # lowest price tried in this pass of the ladder
     resend: Attempt | None = None  # proven absent or not sent: the same id and bytes go again

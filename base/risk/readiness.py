@@ -88,11 +88,26 @@ def note_touch(guard: Guard, ctx: Context, intent: Intent) -> None:
     """Remember when the level was last touched; unlock a NO_BID once a bid passes the filters."""
     assert ctx.seen is not None and guard.stop is not None and ctx.market is not None
     if _touches_now(intent, ctx.seen.quote.bid):
-        intent.touched_s = max(intent.touched_s, ctx.seen.confirmed_s)
+        _touched(intent, ctx.seen.quote.bid, ctx.seen.confirmed_s)
     elif not intent.is_take_profit and _touches_now(intent, ctx.seen.lowest.bid):
-        intent.touched_s = max(intent.touched_s, ctx.seen.lowest.received_s)
+        _touched(intent, ctx.seen.lowest.bid, ctx.seen.lowest.received_s)
     if not intent.unlocked:
         _unlock(guard, ctx, intent)
+
+
+def _touched(intent: Intent, bid: Decimal | None, at_s: float) -> None:
+    intent.touched_s = max(intent.touched_s, at_s)
+    if bid is not None:
+        intent.bid_touched_s = max(intent.bid_touched_s, at_s)
+
+
+def has_evidence(guard: Guard, ctx: Context, intent: Intent) -> bool:
+    """Whether a bid touched the level within 2 s. That nobody bids keeps an exit open, it sells nothing."""
+    if intent.reason in PERSON or ctx.now.boot_s - intent.bid_touched_s <= UNTOUCHED_S:
+        return True
+    guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
+    guard.wake_at(ctx.now.boot_s + 0.2)
+    return False
 
 
 def _unlock(guard: Guard, ctx: Context, intent: Intent) -> None:

@@ -15,7 +15,7 @@ from base.risk.decide import Moment
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Guard
 from base.risk.guards import Buried, Guards
-from base.risk.intent import Intent
+from base.risk.intent import NEVER_S, Intent
 from base.risk.messages import Line, ReadOrders, ReadResting
 from base.risk.recovered import OpenIntent, PastAttempt, PastOutcome, Recovered
 from base.risk.rules import Rule, Stop
@@ -26,7 +26,6 @@ FORBIDDEN = (401, 403)
 FORBIDDEN_RETRY_S = 60.0
 SWEEP_AGAIN_MS = 10_000
 """An exit that ended so shortly before may not have had its late look at resting orders."""
-NEVER_S = float("-inf")
 
 
 def recover(guards: Guards, past: Recovered, now: Moment) -> None:
@@ -107,6 +106,7 @@ def _intent(past: OpenIntent, attempts: list[Attempt], now: Moment) -> Intent:
         began_s=now.boot_s,
         began_ms=past.began_ms,
         touched_s=NEVER_S,  # no breach is remembered: it must be seen again
+        bid_touched_s=NEVER_S,
         attempts=attempts,
         tried=past.tried,
         resend=_resend(past, attempts),

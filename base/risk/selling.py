@@ -14,7 +14,7 @@ from base.risk.counting import Attempt
 from base.risk.decide import Exit, confirm
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
-from base.risk.intent import PERSON, Intent, client_order_id, intent_id
+from base.risk.intent import NEVER_S, PERSON, Intent, client_order_id, intent_id
 from base.risk.ladder import floor_of, rungs
 from base.risk.messages import ConfirmPrice, Send
 from base.risk.rules import BelowFloor
@@ -47,6 +47,7 @@ def begin(
         began_s=ctx.now.boot_s,
         began_ms=ctx.now.exchange_ms,
         touched_s=touched_s,
+        bid_touched_s=touched_s if evidence.bid is not None else NEVER_S,
         unlocked=reason != "NO_BID",
     )
     guard.put(journal_rows.intent(guard, intent))  # with the evidence
@@ -94,6 +95,8 @@ def press(guard: Guard, ctx: Context) -> None:
     price = resend.order.price if resend is not None else _next_price(ctx, intent, left, grid)
     if price is None:
         _no_room(guard, ctx, intent)
+        return
+    if not readiness.has_evidence(guard, ctx, intent):
         return
     if not readiness.is_paced(guard, ctx, is_new_id=resend is None):
         return
@@ -215,4 +218,4 @@ def _evidence_s(ctx: Context, intent: Intent) -> float:
     """When the evidence of this order is known to have stood; a person's word needs only a proven price."""
     if intent.reason in PERSON and ctx.seen is not None:
         return ctx.seen.confirmed_s
-    return intent.touched_s
+    return intent.bid_touched_s

@@ -128,6 +128,8 @@ class Program:
         if not self.is_running or self.process is None:
             return
         self.process.is_dead = True
+        if self.parts is not None and self.parts.journal.emergency is not None:
+            self.parts.journal.emergency.close()  # the kernel frees its lock, too
         self.is_guarding, self.parts = False, None
         self.ends.append(why)
         self.told(f"killed: {why}")
