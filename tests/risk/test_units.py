@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,6 +32,7 @@ TAPERED = PriceGrid.of([("0", "0.1", "0.001"), ("0.1", "0.9", "0.01"), ("0.9", "
 COMBO = PriceGrid.of([("0", "0.01", "0.0001"), ("0.01", "0.99", "0.001"), ("0.99", "1", "0.0001")])
 PARTED = PriceGrid.of([("0.60", "0.90", "0.10"), ("0.10", "0.40", "0.10")])
 """Two bands that do not touch, and touch neither 0 nor 1."""
+SHIFTED = PriceGrid.of([("0.003", "0.993", "0.01")])
 GRIDS = st.sampled_from([CENT, TAPERED, COMBO])
 PRICES = st.integers(min_value=0, max_value=10_000).map(lambda n: D(n) / 10_000)
 
@@ -178,6 +181,8 @@ def test_a_name_that_cannot_be_one_is_refused(typed: object) -> None:
         pytest.param(TAPERED, "0.0005", "0.001", "0.001", "0.001", id="under the lowest of a fine band"),
         pytest.param(PARTED, "0.50", "0.40", "0.60", "0.40", id="between two bands"),
         pytest.param(PARTED, "0.60", "0.60", "0.60", "0.40", id="the upper band's first"),
+        pytest.param(PARTED, "0.40", "0.40", "0.40", "0.30", id="the lower band's last"),
+        pytest.param(SHIFTED, "0.42", "0.413", "0.423", "0.413", id="steps count from the band's start"),
         pytest.param(PARTED, "0.05", "0.10", "0.10", "0.10", id="under all bands"),
         pytest.param(PARTED, "0.95", "0.90", "0.90", "0.90", id="above all bands"),
         pytest.param(PARTED, "0.35", "0.30", "0.40", "0.30", id="in the lower band"),
@@ -195,7 +200,7 @@ def test_steps_of_a_grid(grid: PriceGrid, price: str, down: str, up: str, below:
         (CENT, "0.42", True), (CENT, "0.425", False), (CENT, "0.01", True), (CENT, "0", False), (CENT, "0.99", True),
         (CENT, "1", False), (TAPERED, "0.099", True), (TAPERED, "0.105", False), (TAPERED, "0.9", True),
         (PARTED, "0.50", False), (PARTED, "0.40", True), (PARTED, "0.60", True), (PARTED, "0.65", False),
-        (PARTED, "0.10", True), (PARTED, "0.90", True),
+        (PARTED, "0.10", True), (PARTED, "0.90", True), (SHIFTED, "0.013", True), (SHIFTED, "0.01", False),
     ],
 )  # fmt: skip
 def test_which_prices_an_order_may_carry(grid: PriceGrid, price: str, is_on: bool) -> None:
@@ -210,3 +215,12 @@ def test_bands_that_meet_or_lie_apart_make_a_grid() -> None:
     for bands in ([("0.5", "0.5", "0.01")], [("0", "1", "-0.01")], [("0", "1", "0.01"), ("0", "1", "0.01")]):
         with pytest.raises(WireError, match="price_ranges"):
             PriceGrid.of(bands)
+
+
+@pytest.mark.parametrize("fact", [CENT, CENT.ranges[0]])
+def test_a_grid_cannot_be_changed(fact: Any) -> None:
+    """A market's grid is shared by everybody who trades it; another one comes with another market."""
+    name = fields(fact)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(fact, name, getattr(fact, name))
+    assert not hasattr(fact, "__dict__")
