@@ -164,4 +164,8 @@ def test_a_change_of_nothing_where_nobody_rests_adds_no_level():
     """An order that came and went within one frame leaves no empty level behind."""
     book = OrderBook(make_snapshot(BIDS, ASKS), use_yes_price=True)
     book.apply(make_delta("0.39", "0"))
-    assert quote_of(book).bids == ((D("0.40"), D(10)), (D("0.38"), D(5)))
+    book.apply(make_delta("0.50", "0", is_yes=False))
+    assert (book.bids, book.asks) == (
+        ((D("0.40"), D(10)), (D("0.38"), D(5))),
+        ((D("0.44"), D("2.5")), (D("0.45"), D(7))),
+    )

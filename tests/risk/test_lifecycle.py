@@ -9,6 +9,50 @@ from base.risk.exit_lifecycle import ENDS, EXITING, Event, State, accepts, advan
 from tests.reference import ROOT
 from tests.risk.lifecycle_page import page
 
+EXITS = "TRIGGERED IN_FLIGHT UNKNOWN CONFIRMING STUCK WAITING REFUSED"
+STANDS = "TRIGGERED STUCK WAITING REFUSED FLIPPED"
+ROWS = (
+    ("UNPROTECTED", "seen_safe", "ARMED"),
+    ("UNPROTECTED", "retry trigger", "TRIGGERED"),  # a person's word
+    ("UNPROTECTED ARMED", "gone", "CLOSED"),
+    ("UNPROTECTED ARMED", "settled", "RETIRED"),
+    ("UNPROTECTED ARMED", "uncovered", "UNPROTECTED"),
+    ("UNPROTECTED", "resized", "UNPROTECTED"),
+    ("ARMED", "resized", "ARMED"),
+    ("ARMED", "trigger", "TRIGGERED"),
+    ("TRIGGERED", "send", "IN_FLIGHT"),
+    ("TRIGGERED STUCK WAITING", "untouched", "WITHDRAWN"),
+    ("TRIGGERED", "no_room", "STUCK"),
+    ("STUCK", "touched", "TRIGGERED"),
+    ("TRIGGERED STUCK IN_FLIGHT", "halted", "WAITING"),
+    ("TRIGGERED", "unlocked", "TRIGGERED"),  # a NO_BID has seen a bid that passes the filters
+    ("STUCK", "unlocked", "STUCK"),
+    ("WAITING", "unlocked", "WAITING"),
+    ("IN_FLIGHT UNKNOWN", "sold", "CONFIRMING"),
+    ("IN_FLIGHT UNKNOWN", "left_over", "TRIGGERED"),
+    ("IN_FLIGHT", "not_sent", "TRIGGERED"),
+    ("IN_FLIGHT", "lost", "UNKNOWN"),
+    ("IN_FLIGHT", "denied", "REFUSED"),
+    ("UNKNOWN", "absent", "TRIGGERED"),
+    ("WAITING", "reopened", "TRIGGERED"),
+    (f"CONFIRMING {STANDS}", "confirmed", "CLOSED"),
+    (f"UNKNOWN CONFIRMING {STANDS}", "settled", "RETIRED"),
+    (EXITS, "flip", "FLIPPED"),
+    ("REFUSED STUCK", "retry", "TRIGGERED"),
+    (f"UNKNOWN CONFIRMING {STANDS}", "cancel", "CANCELLED"),  # any but IN_FLIGHT
+)
+
+
+def test_the_table_is_the_specifications() -> None:
+    """No row more, none less, none that leads elsewhere: written here once more, by hand."""
+    expected = {
+        (State(state), Event(event)): State(to)
+        for states, events, to in ROWS
+        for state in states.split()
+        for event in events.split()
+    }
+    assert {(state, event): to for state, event, to in table()} == expected
+
 
 def test_no_event_leaves_an_end() -> None:
     """Closed, retired, cancelled and withdrawn are ends."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from base.risk.messages import Line, Row, Send
+from base.risk.rules import Rule
 from base.risk.writing_down import look_after, write_down
 from tests.risk.world import World, armed
+
+D = Decimal
 
 
 class Keeper:
@@ -91,3 +96,21 @@ def test_a_row_that_nobody_waited_for_rings_at_the_next_look() -> None:
     (line,) = world.guards.out.take()
     assert isinstance(line, Line)
     assert (line.event, line.fields["reason"]) == ("ALARM", "journal_failed")
+
+
+def test_only_exits_that_send_now_are_kept_whole() -> None:
+    """The room of the emergency file is for orders that leave: a holding that watches is not written there."""
+    world, keeper = (
+        World(Rule(name="default", stop=D("0.40")), subaccounts=(0, 1)).hold(),
+        Keeper(is_well=False),
+    )
+    second = replace(world.position("10", "0.60"), subaccount=1)
+    world.tell(replace(world.positions("10"), subaccount=1, positions=(second,)))
+    world.bid("0.52").quiet(6)
+    world.tell(world.fill("10", "0", ours=False)).tell(world.fill("-5", "5", trade="again", ours=False))
+    already = len(world.effects)
+    world.bid("0.40")
+    flush(world, keeper, already)
+    assert [send.key.subaccount for send in world.sends] == [1]
+    assert {row.values.get("subaccount", 1) for row in keeper.kept} == {1}
+    assert {row.table for row in keeper.kept} == {"intents", "attempts", "transitions"}
