@@ -28,7 +28,19 @@ NO_EVIDENCE_S = 5.0
 
 
 def watch(guard: Guard, ctx: Context) -> None:
-    """Look at an UNPROTECTED or ARMED holding once."""
+    """Look at an UNPROTECTED or ARMED holding once. What stays uncovered is said, whatever the reasons."""
+    _look(guard, ctx)
+    is_chosen = guard.is_adopted and ctx.settings.already_breached is AlreadyBreached.HOLD
+    is_said = bool(guard.alarms) or guard.reason == "market_state" or is_chosen
+    if guard.state is not State.UNPROTECTED or is_said:
+        guard.uncovered_s = None
+    elif guard.uncovered_s is None:
+        guard.uncovered_s = ctx.now.boot_s
+    elif ctx.now.boot_s - guard.uncovered_s >= NO_EVIDENCE_S:
+        guard.unprotected("not_armed", ctx)  # the reasons alternate, and none of them lasted
+
+
+def _look(guard: Guard, ctx: Context) -> None:
     if ctx.market is not None and ctx.market.status.is_settling:
         endings.retire(guard, ctx)
         return

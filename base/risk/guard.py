@@ -87,6 +87,7 @@ class Guard:
     claimed_ms: int = 0
     close_claimed_ms: int | None = None
     contradicted_s: float | None = None  # since when positions reads miss what no trade took away
+    uncovered_s: float | None = None  # since when it is UNPROTECTED and nothing says so
     unknown_since_s: float | None = None
     is_blind: bool = False
     due_s: float | None = None  # when it wants attention again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -314,3 +315,12 @@ def test_a_target_is_armed_by_a_rest_book_as_well() -> None:
     world.pass_s(0.5)
     world.rest("0.72")
     assert [send.order.price for send in world.sends] == [D("0.71")]
+
+
+def test_what_stays_unarmed_for_ever_other_reasons_is_said() -> None:
+    """A filter holds the exit that the user wants at once: nothing covers the contracts meanwhile."""
+    world = World(replace(STOP, max_spread=D("0.05")), already_breached=AlreadyBreached.EXIT).hold()
+    for _ in range(8):
+        world.bid("0.35", "0.60").quiet(1)
+    assert world.state == "UNPROTECTED"
+    assert "unprotected_not_armed" in world.guard.alarms
