@@ -576,7 +576,10 @@ class Judge(Watch):
                 and not view.alarms
                 and not (position.reason == "would_fire_now" and self._adopts == "hold")
             ):
-                self.violated("I9", f"{holding.ticker} {position.state} {position.reason}, no alarm")
+                since_s = self._bad_since.get((holding.ticker, position.state), self._scheduler.now_s)
+                limit_s = SILENT_LIMITS_S.get(position.state, 0.0) + ALARM_S
+                if self._scheduler.now_s - since_s > limit_s:
+                    self.violated("I9", f"{holding.ticker} {position.state} {position.reason}, no alarm")
         self._check_intents()
 
     def _check_fired(self, ticker: str, position: Any) -> None:
