@@ -95,7 +95,7 @@ class Holding:
             answered_ms = self.basis_ms if self._until_ms is None else self._until_ms + CLOCK_MARGIN_MS
             return ts_ms > max(self.basis_ms + AS_OF_MARGIN_MS, answered_ms)
         # Of two fills in one millisecond, a push that says what is held may hold the other already.
-        return self._is_by_count or ts_ms > self.basis_ms
+        return ts_ms > self.basis_ms or (ts_ms == self.basis_ms and self._is_by_count)
 
     def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool, until_ms: int | None = None) -> None:
         self.signed, self.basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
