@@ -25,7 +25,7 @@ LEAST_SCORE = 90.0
 TESTS_OF = {
     "base/risk/decide.py": ("test_decide", "test_evidence"),
     "base/risk/exit_lifecycle.py": ("test_lifecycle",),
-    "base/risk/counting.py": ("test_counting",),
+    "base/risk/counting.py": ("test_counting", "test_attempts"),
     "base/units.py": ("test_units",),
 }
 SETTINGS = """
