@@ -246,3 +246,18 @@ def test_an_exit_whose_shard_is_back_waits_for_fresh_evidence() -> None:
     world.link()
     world.bid("0.39").quiet(1, step_s=0.1)
     assert len(world.sends) == 2
+
+
+@pytest.mark.parametrize(("bid", "sends", "state"), [("0.38", 2, "IN_FLIGHT"), ("0.55", 1, "ARMED")])
+def test_an_order_that_is_absent_goes_again_on_a_bid_not_on_the_absence_of_one(
+    bid: str, sends: int, state: str
+) -> None:
+    """Nobody bids when the proof comes: the exit stays open and asks, and the next bid decides."""
+    world = armed().bid("0.40").lose().bid(None, "0.60").quiet(MARGIN_S)
+    world.tell(world.orders()).quiet(1).tell(world.orders())
+    before = len(world.effects)
+    world.quiet(2, step_s=0.1)
+    assert (world.state, len(world.sends)) == ("TRIGGERED", 1)
+    assert ConfirmPrice(TICKER) in world.effects[before:]
+    world.bid(bid).quiet(3, step_s=0.1)
+    assert (world.state, len(world.sends)) == (state, sends)
