@@ -1,4 +1,4 @@
-"""Thirty small bugs, each planted alone: the judge must catch every one. ``make planted``.
+"""Twenty-eight small bugs, each planted alone: the judge must catch every one. ``make planted``.
 
 They are the ways in which such programs lose money. A bug is a text that stands once in one file, and
 what stands there instead; a text that is no longer there fails the run, so that the table stays true.
@@ -207,12 +207,6 @@ BUGS = (
         "    if quote.bid is None:\n        return None\n    return seen.sustained_bid",
     ),
     Bug(
-        "frame of an old connection accepted",
-        "kalshi/market_feed.py",
-        "        self.book: OrderBook | None = None\n        self.is_trusted = False\n",
-        "        if not hasattr(self, 'book'):\n            self.book: OrderBook | None = None\n            self.is_trusted = False\n",
-    ),
-    Bug(
         "halt blocks exits",
         "app/wiring.py",
         "        self.executor = ExitExecutor(self.orders, clock)\n",
@@ -222,12 +216,6 @@ BUGS = (
         "            if folder.is_halted else place(order)\n"
         "        )\n"
         "        self.executor = ExitExecutor(self.orders, clock)\n",
-    ),
-    Bug(
-        "a pace limit that never lets go",
-        "risk/limits.py",
-        "            waits.append(self._ids[0] + WINDOW_S)\n",
-        '            waits.append(float("inf"))\n',
     ),
     Bug(
         "an adopted breached stop fires unasked",
