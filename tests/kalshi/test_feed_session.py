@@ -391,7 +391,10 @@ def test_reconnect_trusts_nothing_of_the_old_connection():
     assert bench.missing() == "ack"
     channels = [c["params"]["channels"][0] for c in bench.sent[-6:]]
     assert channels[:2] == ["ticker", "orderbook_delta"]
-    bench.live()
+    bench.ack("ticker", 1)
+    bench.ack()
+    assert bench.missing() is not None  # the book of before is not this connection's
+    bench.take(snapshot(1, YES, NO))
     assert bench.missing() is None
     assert bench.cache.facts(TICKER) is not None
 
