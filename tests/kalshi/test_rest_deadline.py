@@ -100,7 +100,7 @@ def test_an_order_that_connects_too_late_does_not_leave(sim: SimulatorServer):
         outcome = client_of(sim, url=url).place_exit(exit_of("KXA"), leave_by_s=CLOCK.boot_s())
         assert isinstance(outcome, NotSent)
         assert "evidence_too_old" in outcome.why or "budget" in outcome.why
-    assert asked == []
+    assert b"".join(asked) == b""  # the server may see a connection that ends, but not a byte
 
 
 @pytest.mark.parametrize("talk", RUDE, ids=lambda talk: talk.__name__)
