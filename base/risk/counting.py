@@ -40,6 +40,7 @@ class Holding:
         """What a journal says was held at a moment: later trades count, earlier ones make it doubtful."""
         holding = cls(signed, at_ms)
         holding._basis_is_fill = True
+        holding.last_fill_ms = at_ms  # a read that may be of before it says nothing
         return holding
 
     @property
@@ -70,7 +71,7 @@ class Holding:
                 self._basis_names_position, self.is_certain = True, is_newest
             return True
         self._listed_ms = fill.ts_ms
-        if self._is_certainly_later(fill.ts_ms):
+        if self.is_later(fill.ts_ms):
             self._stand(self.signed + fill.signed_count, fill.ts_ms, by_fill=True)
         else:
             self.is_certain = False  # the newest read may hold it already: another read must say
@@ -85,8 +86,8 @@ class Holding:
         """Whether a read later than ``ts_ms`` is the newest evidence."""
         return not self._basis_is_fill and self.basis_ms is not None and self.basis_ms > ts_ms
 
-    def _is_certainly_later(self, ts_ms: int) -> bool:
-        """Whether a fill of that moment cannot be part of the newest evidence yet."""
+    def is_later(self, ts_ms: int) -> bool:
+        """Whether what happened at that moment cannot be part of the newest evidence yet."""
         if self.basis_ms is None or not self.is_certain:
             return False
         if not self._basis_is_fill:

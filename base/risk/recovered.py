@@ -70,11 +70,20 @@ class OpenIntent:
     attempts: tuple[PastAttempt, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PastHolding:
+    """What was held when the state of a holding last changed."""
+
+    signed: Decimal  # contracts, positive YES
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
     """Everything. An empty one is a first start, or a journal that was damaged."""
 
     armed: Mapping[Key, Side] = field(default_factory=dict)  # ARMED, or in an open intent
+    held: Mapping[Key, PastHolding] = field(default_factory=dict)  # of epochs that go on
     closed_ms: Mapping[Key, int] = field(default_factory=dict)  # newest epoch that ended within a day
     exited_ms: Mapping[Key, int] = field(default_factory=dict)  # those of them that an exit of ours ended
     peaks: Mapping[Key, Decimal] = field(default_factory=dict)  # trailing peaks of what is in ``armed``

@@ -172,7 +172,7 @@ def test_what_a_journal_says_was_held_is_counted_on_from_its_moment(
 ) -> None:
     """After a restart: ten at the trigger, at 20_000; then a sale of four is listed."""
     holding = Holding.believed(D(10), 20_000)
-    assert (holding.signed, holding.is_certain, holding.last_fill_ms) == (D(10), True, None)
+    assert (holding.signed, holding.is_certain, holding.last_fill_ms) == (D(10), True, 20_000)
     holding.add_fill(fill("a", "4", at_ms, None))
     assert (holding.signed, holding.is_certain) == (D(held), is_certain)
 

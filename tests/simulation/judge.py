@@ -18,8 +18,14 @@ from typing import Any
 from base.errors import IllegalTransition
 from base.risk.emergency import emergency_path
 from base.risk.messages import Line
-from base.simulator.engine.events import Event, Filled, HoldingChanged, TopChanged
-from base.simulator.engine.market import Top
+from base.simulator.engine.events import (
+    BookChanged,
+    BookCleared,
+    Event,
+    Filled,
+    HoldingChanged,
+    TopChanged,
+)
 from base.simulator.engine.orders import Side as BookSide
 from tests.simulation.day import Day
 from tests.simulation.exchange import BASE_MS, SimulatedExchange
@@ -30,6 +36,8 @@ from tests.simulation.scheduler import Scheduler
 
 D = Decimal
 ZERO = D(0)
+BestPrices = tuple[D | None, D, D | None, D]
+"""Best bid and its size, best ask and its size."""
 ORDERS_PATH = "/portfolio/events/orders"
 FIRE_WITHIN_S = 2.0
 LAG_S = 3.0
@@ -49,6 +57,8 @@ QUIET_S = 15.0
 """So long after the last line of the log, and twice the lag of reads, nothing more is going to happen."""
 RECONCILED_S = 33.0
 """After the last fault the program's picture agrees with the exchange within this."""
+WRITTEN_S = 2.0
+"""A journal whose disk takes rows again has them after this."""
 SHOWN_S = LAG_S + 2.5
 """A view is half a second old, its price may have lagged, and the lag is measured to a second or so."""
 
@@ -78,14 +88,31 @@ class Attempt:
 
 @dataclass(slots=True)
 class Tops:
-    """The true top of a market, by time, on the YES scale."""
+    """The true top of a market, by time, on the YES scale.
 
-    at: deque[tuple[float, Top]] = field(default_factory=lambda: deque(maxlen=4000))
+    One action may change many levels, and each change is a frame: who has read half of them sees a top
+    that stood between two of them.
+    """
+
+    at: deque[tuple[float, BestPrices]] = field(default_factory=lambda: deque(maxlen=4000))
+    levels: defaultdict[BookSide, dict[D, D]] = field(default_factory=lambda: defaultdict(dict))
+
+    def changed(self, change: BookChanged, now_s: float) -> None:
+        """Apply one change of one level."""
+        levels = self.levels[change.side]
+        levels[change.price] = levels.get(change.price, ZERO) + change.delta
+        if levels[change.price] == 0:
+            del levels[change.price]
+        bids, asks = self.levels[BookSide.BID], self.levels[BookSide.ASK]
+        bid, ask = max(bids, default=None), min(asks, default=None)
+        self.at.append(
+            (now_s, (bid, ZERO if bid is None else bids[bid], ask, ZERO if ask is None else asks[ask]))
+        )
 
     def bids(self, side: str, from_s: float, to_s: float) -> list[tuple[Decimal | None, Decimal]]:
         """Every best bid on ``side``, with its size, that stood at some moment of the window."""
         found: list[tuple[Decimal | None, Decimal]] = []
-        standing: Top | None = None
+        standing: BestPrices | None = None
         for at_s, top in self.at:
             if at_s < from_s:
                 standing = top
@@ -96,10 +123,9 @@ class Tops:
         return found
 
 
-def _bid_of(top: Top, side: str) -> tuple[Decimal | None, Decimal]:
-    if side == "yes":
-        return top.bid, top.bid_size
-    return (None if top.ask is None else 1 - top.ask), top.ask_size
+def _bid_of(top: BestPrices, side: str) -> tuple[Decimal | None, Decimal]:
+    bid, bid_size, ask, ask_size = top
+    return (bid, bid_size) if side == "yes" else (None if ask is None else 1 - ask, ask_size)
 
 
 class Judge(Watch):
@@ -156,7 +182,12 @@ class Judge(Watch):
     def _on_event(self, event: Event) -> None:
         now_s = self._scheduler.now_s
         if isinstance(event, TopChanged):
-            self._tops[event.ticker].at.append((now_s, event.top))
+            top = event.top
+            self._tops[event.ticker].at.append((now_s, (top.bid, top.bid_size, top.ask, top.ask_size)))
+        elif isinstance(event, BookChanged):
+            self._tops[event.ticker].changed(event, now_s)
+        elif isinstance(event, BookCleared):
+            self._tops[event.ticker].levels.clear()
         elif isinstance(event, HoldingChanged):
             ticker = event.holding.ticker
             self._held[ticker] = event.holding.count
@@ -537,7 +568,8 @@ class Judge(Watch):
         agrees = all(shown.get(ticker, ZERO) == count for ticker, count in held.items())
         lasted_s = now_s - self.day.evening_s
         is_quiet = now_s - self._said_s > QUIET_S + 2 * longest_s and lasted_s > QUIET_S
-        if (agrees and (not shown or is_quiet)) or (is_quiet and lasted_s > RECONCILED_S + 2 * longest_s):
+        is_done = agrees and not shown and lasted_s > WRITTEN_S
+        if is_done or (agrees and is_quiet) or (is_quiet and lasted_s > RECONCILED_S + 2 * longest_s):
             self.is_over = True
 
     def end(self) -> None:

@@ -68,7 +68,7 @@ def _facts(plan: Plan, result: Result) -> dict[str, Any]:
     return {
         "seed": plan.seed,
         "broke": result.violations[0],
-        "events": [[round(at_s, 4), name] for at_s, name in plan.events],
+        "events": [list(event) for event in plan.events],
         "kinds": sorted(plan.kinds),
         "holdings": [number for number, holding in enumerate(drawn.holdings) if holding in plan.holdings],
         "kill_at": plan.kill_at,
