@@ -18,6 +18,7 @@ from base.clock import Clock, SystemClock
 from base.errors import ConfigError
 from base.risk.emergency import EmergencyFile, as_kept
 from base.risk.journal_file import JournalFile
+from base.risk.journal_head import JournalHead
 from base.risk.messages import Row
 from base.risk.recovered import Recovered
 
@@ -61,6 +62,7 @@ class Journal(threading.Thread):
         self.failures = 0
         self._unwritten: list[_Batch] = []  # that the disk refused, oldest first
         self._is_failing = False
+        self.head = None if emergency is None else JournalHead(emergency.path)
         self._death: Exception | None = None  # the disk lost what it had: this file is not written to again
         self._has_lost_rows = False  # some were not right and stand nowhere, or only in the emergency file
 
@@ -120,12 +122,12 @@ class Journal(threading.Thread):
         if self.ident is not None:
             self._queue.put(None)
             self.join(timeout_s)
-        if self.emergency is None:
-            return
-        if self._unwritten or self._has_lost_rows or self.is_alive() or self._open_error is not None:
-            self.emergency.close()
-        else:
-            self.emergency.remove()
+        is_needed = self._unwritten or self._has_lost_rows or self.is_alive() or self._open_error is not None
+        for kept in (self.emergency, self.head):
+            if kept is not None and is_needed:
+                kept.close()
+            elif kept is not None:
+                kept.remove()
 
     # --- this thread ------------------------------------------------------------------------------
 
@@ -134,8 +136,11 @@ class Journal(threading.Thread):
         try:
             file = JournalFile(self.path, self._clock)
             self._note_damage(file)
+            is_old = self._note_age(file)
             self._take_emergency_rows(file)
             self._recovered = file.recovered()
+            if is_old:
+                self._recovered = self._recovered.of_old_journal()
         except Exception as e:
             self._open_error = e
             self._opened.set()
@@ -152,6 +157,19 @@ class Journal(threading.Thread):
                 f"{file.path} was damaged ({file.damage}): it is kept as {file.kept_aside.name}. A new "
                 "one is begun. What was armed or on its way out is not known: look at your positions",
             )
+
+    def _note_age(self, file: JournalFile) -> bool:
+        """Say so if the journal is an older one than that of the last run."""
+        head = None if self.head is None else self.head.open()
+        if head is None or not file.lacks(head):
+            return False
+        if file.kept_aside is not None:
+            return True  # that is said already
+        self.warnings += (
+            f"{file.path} is older than what was written last, as from a backup: exits that were under way "
+            "are not gone on with. Nothing is sold before all that was sold shows: look at your positions",
+        )
+        return True
 
     def _take_emergency_rows(self, file: JournalFile) -> None:
         """Carry over what an earlier run left in the emergency file, then empty it."""
@@ -208,6 +226,8 @@ class Journal(threading.Thread):
             return self._death
         try:
             file.write([row for batch in batches for row in batch.rows])
+            if self.head is not None:
+                self.head.write(file.head)
         except Exception as e:
             # Whatever is wrong with a row or the disk, this thread must live to write the next.
             self.failures += 1

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from base.model import Key, Quote, Side
@@ -92,3 +92,11 @@ class Recovered:
     sends: Mapping[Key, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
     newest_ms: int | None = None  # when the newest row of all was written
     kept_aside: str | None = None  # name of the damaged journal that was put away: nothing of it is known
+    is_old: bool = False  # the journal is an older one: what was done since is not in it
+
+    def of_old_journal(self) -> Recovered:
+        """What an older journal is good for: exits may have gone on or ended since, so none is known.
+
+        Their holdings count as armed: a breach that is seen now makes a new exit, with ids of its own.
+        """
+        return replace(self, intents=(), is_old=True)

@@ -52,6 +52,8 @@ def recover(guards: Guards, past: Recovered, now: Moment) -> None:
         _go_on(guards, intent, now)
     if past.kept_aside is not None:
         guards.ring("journal_corrupt", now, details=past.kept_aside)
+    elif past.is_old:
+        guards.ring("journal_old", now)
 
 
 def _go_on(guards: Guards, past: OpenIntent, now: Moment) -> None:

@@ -418,3 +418,15 @@ def test_a_damaged_journal_is_an_alarm_that_names_where_it_is_kept() -> None:
     alarm = world.line("ALARM")
     assert (alarm["reason"], alarm["details"]) == ("journal_corrupt", "journal.sqlite3.damaged-1")
     assert [e.event for e in restart().effects if isinstance(e, Line)] == []
+
+
+def test_an_old_journal_is_an_alarm_and_goes_on_with_no_exit() -> None:
+    """Its holding counts as armed: a breach that is seen makes a new exit, with an id of its own."""
+    world = World(STOP)
+    old = Recovered(armed={KEY: Side.YES}, intents=(past(State.STUCK, MISSED),)).of_old_journal()
+    recover(world.guards, old, world.moment())
+    world.effects.extend(world.guards.out.take())
+    assert world.line("ALARM")["reason"] == "journal_old"
+    world.hold().bid("0.45").quiet(6).bid("0.40")
+    assert world.state == "IN_FLIGHT"
+    assert world.sends[0].intent_id != INTENT

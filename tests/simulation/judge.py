@@ -146,6 +146,7 @@ class Judge(Watch):
         self._sold: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._unknown_ids: set[str] = set()  # left while the journal could not be written
         self._as_of_ms = 0
+        self.lost_before_ms = 0.0  # when an older journal was put back
         self._alarms: dict[str, float] = {}
         self._turned_s: dict[str, float] = {}
         self._bad_since: dict[tuple[str, str], float] = {}
@@ -390,6 +391,12 @@ class Judge(Watch):
                 sent_ms = BASE_MS + attempt.left_s * 1000
                 if self._as_of_ms > sent_ms + MARGIN_MS and f"ticker={attempt.ticker}" in url:
                     attempt.reads_after += 1
+        if "/portfolio/positions" in url and status == 200 and self.lost_before_ms:
+            # An older journal names no such orders: what became of them shows in what is held.
+            for attempt in self.attempts.values():
+                sent_ms = BASE_MS + attempt.left_s * 1000
+                if sent_ms < self.lost_before_ms and self._as_of_ms > self.lost_before_ms + MARGIN_MS:
+                    attempt.is_settled = True
 
     @staticmethod
     def _settles(status: int, body: bytes) -> bool:
