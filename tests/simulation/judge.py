@@ -57,6 +57,8 @@ QUIET_S = 15.0
 """So long after the last line of the log, and twice the lag of reads, nothing more is going to happen."""
 RECONCILED_S = 33.0
 """After the last fault the program's picture agrees with the exchange within this."""
+REFUSED_S = 60.0
+"""An order that is refused left within this, even if the program was stopped meanwhile."""
 WRITTEN_S = 2.0
 """A journal whose disk takes rows again has them after this."""
 SHOWN_S = LAG_S + 2.5
@@ -447,8 +449,9 @@ class Judge(Watch):
         if line.event == "TRIGGERED" and line.key is not None:
             self._check_triggered(line)
         if line.event == "REFUSED":
-            known = [a for a in self.attempts.values() if a.intent_id == str(line.fields.get("intent"))]
-            if len(known) < int(str(line.fields["attempt"])) and not self._unknown_ids:
+            intent_id = str(line.fields.get("intent"))
+            left_s = [a.left_s for a in self.attempts.values() if a.intent_id == intent_id]
+            if self._scheduler.now_s - max(left_s, default=-REFUSED_S) >= REFUSED_S and not self._unknown_ids:
                 self.violated("I11", f"an exit was refused before it left: {line.fields.get('reason')}")
         if line.event == "STUCK":
             intent_id = str(line.fields.get("intent"))
