@@ -1,4 +1,4 @@
-"""Twenty-eight small bugs, each planted alone: the judge must catch every one. ``make planted``.
+"""Twenty-nine small bugs, each planted alone: the judge must catch every one. ``make planted``.
 
 They are the ways in which such programs lose money. A bug is a text that stands once in one file, and
 what stands there instead; a text that is no longer there fails the run, so that the table stays true.
@@ -212,6 +212,12 @@ BUGS = (
         "            if folder.is_halted else place(order, *rest)\n"
         "        )\n"
         "        self.executor = ExitExecutor(self.orders, clock)\n",
+    ),
+    Bug(
+        "a pace limit that never lets go",
+        "risk/limits.py",
+        "            waits.append(self._ids[0] + WINDOW_S)\n",
+        "            waits.append(now_s + WINDOW_S)\n",
     ),
     Bug(
         "an adopted breached stop fires unasked",

@@ -46,5 +46,5 @@ def test_a_planted_bug_still_fits_the_program(bug: Bug) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(520)
 def test_the_judge_catches_planted_bugs() -> None:
-    """Five of the thirty, others every day: a judge that catches nothing proves nothing."""
+    """Five of them, others every day: a judge that catches nothing proves nothing."""
     _run("tests.simulation.planted", "--slice")
