@@ -24,7 +24,8 @@ PROBE_S = 1.0
 CONFIRM_EVERY_S = 0.5
 NEVER_HELD_AFTER_S = 10.0
 PAUSED_READ_S = 5.0
-NO_EVIDENCE_S = 5.0
+NO_EVIDENCE_S = 4.0
+"""What stays uncovered this long alarms: five seconds are promised, a look may be late."""
 
 
 def watch(guard: Guard, ctx: Context) -> None:

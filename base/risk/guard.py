@@ -88,6 +88,7 @@ class Guard:
     close_claimed_ms: int | None = None
     contradicted_s: float | None = None  # since when positions reads miss what no trade took away
     uncovered_s: float | None = None  # since when it is UNPROTECTED and nothing says so
+    beside_s: float | None = None  # since when contracts beside its exit are held and nothing says so
     unknown_since_s: float | None = None
     is_blind: bool = False
     due_s: float | None = None  # when it wants attention again
@@ -104,6 +105,15 @@ class Guard:
         """Contracts held on this epoch's side; 0 when gone or turned over."""
         signed = self.holding.signed if self.side is Side.YES else -self.holding.signed
         return max(signed, Decimal(0))
+
+    @property
+    def beside_exit(self) -> Decimal:
+        """Contracts held that the open exit was not made for; nothing covers them until it ends."""
+        if self.intent is None or not self.is_exiting:
+            return Decimal(0)
+        if self.has_flipped:
+            return abs(self.holding.signed)
+        return max(self.count - self.intent.quantity + self.intent.filled_by_fills, Decimal(0))
 
     @property
     def has_flipped(self) -> bool:
@@ -181,6 +191,11 @@ class Guard:
         if next_ring is None or ctx.now.boot_s >= next_ring:
             self.alarms[reason] = ctx.now.boot_s + RING_EVERY_S
             self.line("ALARM", reason=reason)
+
+    def ring_on(self, ctx: Context) -> None:
+        """What rings goes on ringing, whether or not the step at hand came by the place that raised it."""
+        for reason in list(self.alarms):
+            self.ring(reason, ctx)
 
     def hush(self, reason: str) -> None:
         """The condition is over."""
