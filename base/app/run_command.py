@@ -226,8 +226,6 @@ def _say_what_to_know(config: Config) -> None:
         )
     if config.exchange.environment == "production" and config.is_live:
         _tell("PRODUCTION, LIVE: exits trade real money.")
-    if config.alerts.urls or config.alerts.heartbeat_url:
-        _tell("alerts: channels are not served by this version; alarms go to stderr and the log.")
 
 
 def _tell(sentence: str) -> None:
