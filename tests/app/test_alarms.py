@@ -31,6 +31,7 @@ def test_an_alarm_of_the_monitor_reaches_the_channel_within_five_seconds(tmp_pat
             eventually(lambda: any(" ALARM " in line for line in log_of(tmp_path)), timeout_s=8)
             eventually(lambda: receiver.messages, timeout_s=5)
             assert receiver.bodies[0].startswith(f"ALARM {TICKER}:unprotected_")
+            assert receiver.bodies[0].endswith("side=yes")  # as the line in the log says
             eventually(lambda: service.paths, timeout_s=5)
             sim.set_book(TICKER, yes=[("0.54", "500")], no=[("0.44", "500")])
             eventually(lambda: state_in(app) == "ARMED", timeout_s=8)

@@ -130,6 +130,23 @@ def test_a_hanging_channel_holds_up_only_the_first_message(receiver: Receiver) -
         assert len(hanging.paths) == 1
 
 
+def test_a_channel_that_fails_is_asked_last_for_a_while(receiver: Receiver) -> None:
+    """Each message would wait for it first."""
+    with receiving(fail) as first, desk(first.url, receiver.url) as at:
+        for n in range(3):
+            at.ring(f"KX{n}", "stuck")
+            eventually(lambda n=n: len(receiver.messages) > n)
+        assert len(first.paths) == 1
+
+
+def test_a_channel_that_hangs_gets_no_second_message() -> None:
+    """However often it is tried, one thread waits for it."""
+    with receiving(hang) as hanging, desk(hanging.url) as at:
+        at.ring("KXT", "stuck")
+        eventually(lambda: len([m for m in at.changes if m == ("alert_channel_failed", True)]) >= 3)
+        assert len(hanging.paths) == 1
+
+
 def test_a_channel_that_works_again_ends_its_alarm(receiver: Receiver) -> None:
     """Tried again after its rest with the next message."""
     with receiving(fail) as first, desk(first.url, receiver.url) as at:
@@ -301,16 +318,3 @@ def test_no_log_shows_an_address(receiver: Receiver, capfd: pytest.CaptureFixtur
     out, err = capfd.readouterr()
     assert "SECRET" not in "".join(records) + out + err
     assert all(not logging.getLogger(name).isEnabledFor(logging.CRITICAL) for name in TALKATIVE)
-
-
-def test_nothing_of_a_channel_is_kept_on_disk(
-    receiver: Receiver, tmp_path: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The library can keep state in the user's home: tokens among it."""
-    from pathlib import Path
-
-    home = Path(str(tmp_path))
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_DATA_HOME", str(home))
-    assert open_channels([receiver.url], allow_private=False)[0].send(Bulletin("t", "b"), 2.0) == ""
-    assert list(home.rglob("*")) == []
