@@ -80,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
+    from base.app.hardening import plain_lines
+
+    print(plain_lines(sentence), file=sys.stderr)
     return status
 
 
