@@ -104,6 +104,7 @@ class BreaksTheMonitor:
     def collect(self, ctx: Context) -> None:
         """Break what is to be broken."""
         if Path("break-it").exists():
+            Path("break-it").unlink()
             StopLossMonitor._round = _broken  # type: ignore[method-assign]
 
     def compute(self, ctx: Context) -> None:
