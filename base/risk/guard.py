@@ -107,15 +107,6 @@ class Guard:
         return max(signed, Decimal(0))
 
     @property
-    def beside_exit(self) -> Decimal:
-        """Contracts held that the open exit was not made for; nothing covers them until it ends."""
-        if self.intent is None or not self.is_exiting:
-            return Decimal(0)
-        if self.has_flipped:
-            return abs(self.holding.signed)
-        return max(self.count - self.intent.quantity + self.intent.filled_by_fills, Decimal(0))
-
-    @property
     def has_flipped(self) -> bool:
         """Whether the other side is held now."""
         signed = self.holding.signed

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from base.risk.arming import NO_EVIDENCE_S
 from base.risk.guard import Context, Guard
+from base.risk.intent import Intent
+from base.units import ZERO
 
 UNFINISHED_S = 10.0
 """An exit that is open this long rings, if nothing else about it does."""
@@ -16,15 +18,16 @@ UNFINISHED_S = 10.0
 def say(guard: Guard, ctx: Context) -> None:
     """Ring for what nobody rang for, and let what rings go on ringing."""
     if guard.intent is not None and guard.is_exiting:
-        _say_uncovered(guard, ctx)
-        _say_unfinished(guard, ctx)
+        _say_uncovered(guard, ctx, guard.intent)
+        _say_unfinished(guard, ctx, guard.intent)
     guard.ring_on(ctx)
 
 
-def _say_uncovered(guard: Guard, ctx: Context) -> None:
+def _say_uncovered(guard: Guard, ctx: Context, intent: Intent) -> None:
     """Contracts beside the exit: bought while as many were sold, or of the other side."""
     is_said = bool(guard.alarms.keys() & {"unprotected_added", "flipped"})
-    if is_said or not guard.beside_exit:
+    added = max(guard.count - intent.quantity + intent.filled_by_fills, ZERO)
+    if is_said or not (added or guard.has_flipped):
         guard.beside_s = None
     elif guard.beside_s is None:
         guard.beside_s = ctx.now.boot_s
@@ -34,12 +37,11 @@ def _say_uncovered(guard: Guard, ctx: Context) -> None:
     elif guard.has_flipped:
         guard.ring("flipped", ctx)  # the state follows once the order in flight is answered
     else:
-        guard.say_added(ctx, guard.beside_exit)
+        guard.say_added(ctx, added)
 
 
-def _say_unfinished(guard: Guard, ctx: Context) -> None:
-    assert guard.intent is not None
-    unfinished_s = guard.intent.began_s + UNFINISHED_S
+def _say_unfinished(guard: Guard, ctx: Context, intent: Intent) -> None:
+    unfinished_s = intent.began_s + UNFINISHED_S
     if guard.alarms:
         return
     if ctx.now.boot_s >= unfinished_s:
