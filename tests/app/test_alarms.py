@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from base.app import alarms_command, cli
+from base.app.config import AlertsConfig, Config
 from base.simulator.server import SimulatorServer
+from base.ui import bulletins
 from base.ui.alarm_words import WORDS
 from tests.app.loopback import TICKER, log_of, running_app, stage_market, state_in
 from tests.support import eventually
@@ -19,8 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.wide
-def test_an_alarm_of_the_monitor_reaches_the_channel_within_five_seconds(tmp_path: Path) -> None:
+def test_an_alarm_of_the_monitor_reaches_the_channel_within_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A position found below its stop: told, told to be over once a price saves it, and the end of all."""
+    monkeypatch.setattr(bulletins, "OVER_S", 1.0)
     with SimulatorServer() as sim, receiving() as receiver, receiving() as service:
         stage_market(sim)
         sim.set_book(TICKER, yes=[("0.20", "500")], no=[("0.78", "500")])
@@ -103,6 +108,12 @@ def test_a_mistyped_setting_shows_no_token(capsys: pytest.CaptureFixture[str], s
     """Complaints repeat what was typed, but never an address."""
     assert cli.main(["alarms", "test", "--config", str(ROOT / "config.yaml"), setting]) == 2
     assert "SECRET" not in capsys.readouterr().err
+
+
+def test_settings_that_are_printed_show_no_address() -> None:
+    """In a traceback or a debugger, for one."""
+    alerts = AlertsConfig(urls=("tgram://SECRET",), heartbeat_url="https://hc.example/SECRET")
+    assert "SECRET" not in repr(Config(alerts=alerts))
 
 
 def test_every_alarm_that_is_raised_has_words_and_a_row_on_the_page() -> None:
