@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -23,10 +23,11 @@ from base.app.control import ControlServer
 from base.app.credentials import Access, access_to
 from base.app.embedded import EmbeddedExchange
 from base.app.heartbeat_file import HeartbeatFile
+from base.app.last_words import end_process
 from base.app.positions import Positions
 from base.app.starting import recover
 from base.app.status_report import status_report
-from base.app.stderr import CurrentStderr, drain
+from base.app.stderr import drain
 from base.app.stopping import STOP_S, Stops
 from base.app.strategy_view import (
     AccountMarkets,
@@ -36,8 +37,10 @@ from base.app.strategy_view import (
     WatchedMarkets,
     held_by,
 )
+from base.app.watchdog import Died, Watchdog
 from base.app.wiring import Parts
 from base.clock import Clock, SystemClock
+from base.feed.heartbeat import IDLE, Heartbeat
 from base.risk.messages import Line, SettingsChanged
 from base.risk.ports import MonitorView
 from base.strategy.contract import Context, Strategy
@@ -49,16 +52,9 @@ from base.ui.screen import Screen
 DEMO_STRATEGY = "base.strategy.demo:Demo"
 LOG_LINES = 50
 UNCRITICAL_STOP_S = 0.5
+START_S = 300.0
+"""A start that takes longer is stuck. Seconds."""
 _log = logging.getLogger(__name__)
-Died = Callable[[str, BaseException | None], None]
-
-
-def end_process(thread: str, error: BaseException | None) -> None:
-    """End the process at once: a monitor without one of its critical threads guards nothing."""
-    said = f"The thread {thread} died ({error!r}): this process ends, nothing is guarded now.\n"
-    CurrentStderr().write(said)
-    drain()
-    os._exit(1)
 
 
 class TradingApp:
@@ -66,7 +62,7 @@ class TradingApp:
 
     Args:
         config: The settings.
-        died: Told the name of a critical thread that died, and its error; ends the process by default.
+        died: Told the name of a critical thread that died or is stuck, and why; ends the process by default.
         clock: The clocks of this machine.
         environ: Environment variables, for credentials.
         source: The file the settings came from; it is read again when it changes.
@@ -89,6 +85,7 @@ class TradingApp:
         self._environ = os.environ if environ is None else environ
         self.stopping = threading.Event()
         self._stops = Stops(self._clock)
+        self._watchdog = Watchdog(self._clock, self._died, self._stood_still)
         self._parts: Parts | None = None
         self._folder: AccountFolder | None = None
         self._embedded: EmbeddedExchange | None = None
@@ -123,13 +120,20 @@ class TradingApp:
             MonitorError: The exchange cannot be reached.
         """
         strategy = self._load_strategy()
+        starting = Heartbeat("start")
+        starting.due_s = self._clock.boot_s() + START_S
         try:
+            self._watchdog.watch(starting, lambda: True)
+            self._stops.add("watchdog", self._watchdog.stop)
+            self._watchdog.start()
             access, folder = self._open_account()
             parts = Parts(self.config, access, folder, self._clock, self._died)
             self._stops.add("event log", lambda _: parts.events.close())
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
             recover(parts, self.config, access, self._clock, self._stops, self.stopping)
+            for heart, is_alive in parts.critical:
+                self._watchdog.watch(heart, is_alive)
             self.positions = Positions(
                 parts.monitor, lambda: parts.reconciler.subaccounts, parts.own_subaccount
             )
@@ -137,6 +141,7 @@ class TradingApp:
                 self._start_strategy(strategy, parts, folder)
             self._start_control(folder)
             self._watch_config(parts)
+            starting.due_s = IDLE
         except BaseException:
             self.stop()
             raise
@@ -144,6 +149,7 @@ class TradingApp:
     def stop(self, timeout_s: float = STOP_S) -> list[str]:
         """End everything within ``timeout_s`` seconds; return the names of what would not end."""
         self.stopping.set()
+        self._watchdog.judge_no_more()
         late = self._stops.run(timeout_s)
         if late:
             _log.warning("did not end in time: %s", ", ".join(late))
@@ -158,11 +164,12 @@ class TradingApp:
             embedded = self._embedded = EmbeddedExchange(self.config.simulator, data, logs)
             self._stops.add("embedded exchange", lambda _: embedded.stop())
             reached = embedded.start()
+            self._watchdog.watch(Heartbeat("embedded exchange"), lambda: embedded.is_running)
         access = access_to(self.config, self._environ, reached)
         folder = folder_of(data, access.environment, access.signer.account_hash)
         folder.claim()
         self._stops.add("lock", lambda _: folder.release())
-        heartbeat = HeartbeatFile(folder.heartbeat, self._clock)
+        heartbeat = HeartbeatFile(folder.heartbeat, self._clock, self._watchdog.is_in_time)
         self._stops.add("heartbeat file", heartbeat.stop, longest_s=UNCRITICAL_STOP_S)
         heartbeat.start()
         if embedded is not None and embedded.key_folder is not None:
@@ -232,6 +239,10 @@ class TradingApp:
 
     # --- while it runs --------------------------------------------------------------------------
 
+    def _stood_still(self) -> None:
+        if self._parts is not None:
+            self._parts.feed.stood_still()
+
     def view(self) -> MonitorView:
         """What the monitor knows now; empty before the start."""
         return MonitorView() if self._parts is None else self._parts.monitor.view()
@@ -275,26 +286,6 @@ class TradingApp:
         event = "HALTED" if is_halted else "RESUMED"
         self._parts.events.write(Line(event=event, key=None, side=None, fields={}))
         return {"halted": is_halted}
-
-    def missing_part(self) -> str | None:
-        """What should run and does not, in words; ``None``: nothing is missing."""
-        if self._parts is None or self.stopping.is_set():
-            return None
-        parts = self._parts
-        threads: list[threading.Thread] = [
-            parts.journal,
-            parts.monitor,
-            parts.reconciler,
-            *parts.executor.threads,
-        ]
-        dead = [thread.name for thread in threads if not thread.is_alive()]
-        dead += [] if parts.feed.is_alive() else ["websocket manager"]
-        dead += [] if parts.refresher.is_alive() else ["price refresher"]
-        if dead:
-            return f"the thread {dead[0]} died"
-        if self._embedded is not None and not self._embedded.is_running:
-            return "the embedded exchange ended"
-        return None
 
     def open_positions(self) -> int:
         """How many positions are held, as the monitor knows it."""

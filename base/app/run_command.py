@@ -1,4 +1,4 @@
-"""``run``: the app until its time is over, somebody ends it, or one of its critical threads dies."""
+"""``run``: the app until its time is over or somebody ends it; a dead critical thread ends it at once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from base.app.cli import DONE, NOT_SO, Common, LogLevel
 from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile
+from base.app.last_words import LastWords
 from base.app.loop import TradingApp
 from base.app.starting import Interrupted
 from base.app.stderr import CurrentStderr, drain
+from base.app.watchdog import Died
 from base.clock import SystemClock
 from base.units import price_text
 
@@ -29,7 +32,7 @@ LAST_WORDS_S = 1.0
 """How long a terminal is given to take them, on a machine that is busy. Seconds."""
 ABANDONED_S = 0.3
 """What reads under way are given once everything has ended: they change nothing any more. Seconds."""
-# One of these that dies ends the process; any other that fails is logged and leaves the stops alone.
+# One of these that dies ends the process; another that fails is logged and leaves the stops alone.
 CRITICAL_THREADS = (
     "websocket manager",
     "stop-loss",
@@ -52,11 +55,10 @@ class UserInterface(Protocol):
 
 
 class Ending:
-    """Why and when the program ends. Signals, the time given, or a dead thread."""
+    """Whether the program shall end: signals, or the time given."""
 
     def __init__(self) -> None:
         self.requested = threading.Event()
-        self.failure: str | None = None
 
     def watch_signals(self) -> None:
         """Ctrl-C and SIGTERM end the program cleanly; the second one at once."""
@@ -68,24 +70,20 @@ class Ending:
             os._exit(128 + number)
         self.requested.set()
 
-    def thread_died(self, thread: str, error: BaseException | None) -> None:
-        """A critical thread died: nothing is guarded any more, so the program ends."""
-        self.fail(f"the thread {thread} died" + (f" ({error!r})" if error is not None else ""))
 
-    def fail(self, why: str) -> None:
-        """End the program; the first reason is the one that is told."""
-        self.failure = self.failure or why
-        self.requested.set()
+def watch_threads(died: Died) -> None:
+    """A thread that fails without a word of its own is noticed all the same.
 
-    def watch_threads(self) -> None:
-        """A thread that fails without a word of its own is noticed all the same."""
-        threading.excepthook = self._thread_failed
+    Without memory nothing is certain any more, whoever ran out of it.
+    """
 
-    def _thread_failed(self, failed: threading.ExceptHookArgs) -> None:
-        name = failed.thread.name if failed.thread is not None else "?"
-        _log.error("thread_failed name=%s", name, exc_info=failed.exc_value)
-        if name.startswith(CRITICAL_THREADS):
-            self.thread_died(name, failed.exc_value)
+    def failed(thread: threading.ExceptHookArgs) -> None:
+        name = thread.thread.name if thread.thread is not None else "?"
+        if name.startswith(CRITICAL_THREADS) or isinstance(thread.exc_value, MemoryError):
+            died(name, thread.exc_value)
+        _log.error("thread_failed name=%s", name, exc_info=thread.exc_value)
+
+    threading.excepthook = failed
 
 
 def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
@@ -108,9 +106,10 @@ def _run(common: Common, seconds: float | None, has_ui: bool) -> int:
     _say_what_to_know(config)
     ending = Ending()
     ending.watch_signals()
-    ending.watch_threads()
+    words = LastWords(Path(config.paths.logs))
+    watch_threads(words.end_process)
     source = ConfigFile(common.config, common.overrides)
-    app = TradingApp(config, died=ending.thread_died, source=source)
+    app = TradingApp(config, died=words.end_process, source=source)
     signal.signal(signal.SIGHUP, lambda number, frame: app.reload_settings())
     app.stopping = ending.requested
     try:
@@ -120,7 +119,7 @@ def _run(common: Common, seconds: float | None, has_ui: bool) -> int:
         _tell(f"{e}: nothing was guarded")
         return DONE if seconds is None else NOT_SO
     _guard(app, ending, None if seconds is None else began_s + seconds, has_ui)
-    return _finish(app, ending, seconds)
+    return _finish(app, seconds)
 
 
 @contextmanager
@@ -145,20 +144,15 @@ def _guard(app: TradingApp, ending: Ending, end_s: float | None, has_ui: bool) -
     while not ending.requested.wait(WATCH_S):
         if end_s is not None and clock.boot_s() >= end_s:
             break
-        if missing := app.missing_part():
-            ending.fail(missing)
     if screen is not None:
         screen.stop(UI_STOP_S)
 
 
-def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
-    status = NOT_SO if ending.failure else DONE
-    _end_anyway(status, HARD_EXIT_S)
+def _finish(app: TradingApp, seconds: float | None) -> int:
+    _end_anyway(DONE, HARD_EXIT_S)
     unprotected = app.open_positions()
     app.stop()
     view = app.view()
-    if ending.failure:
-        _tell(f"{ending.failure}: the program ends.")
     if unprotected:
         _tell(f"{unprotected} positions are now UNPROTECTED")
     if seconds is not None:
@@ -171,8 +165,8 @@ def _finish(app: TradingApp, ending: Ending, seconds: float | None) -> int:
         }
         print(json.dumps({"summary": summary}), flush=True)
     drain(LAST_WORDS_S)
-    _end_anyway(status, ABANDONED_S)
-    return status
+    _end_anyway(DONE, ABANDONED_S)
+    return DONE
 
 
 def _end_anyway(status: int, after_s: float) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from base.clock import Clock, SystemClock
 from base.errors import ConfigError
+from base.feed.heartbeat import IDLE, STUCK_S, Heartbeat
 from base.risk.emergency import EmergencyFile, as_kept
 from base.risk.journal_file import JournalFile
 from base.risk.messages import Row
@@ -50,6 +51,7 @@ class Journal(threading.Thread):
         self.emergency = emergency
         self.warnings: tuple[str, ...] = ()  # what a person should know of the files, once it is open
         self._clock = clock or SystemClock()
+        self.heart = Heartbeat(self.name)
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._opened = threading.Event()
         self._open_error: Exception | None = None
@@ -179,6 +181,7 @@ class Journal(threading.Thread):
     def _take(self) -> tuple[list[_Batch], bool]:
         """Wait for rows, then take all that are there; also say whether they are the last ones."""
         batches: list[_Batch] = []
+        self.heart.due_s = IDLE
         try:
             item = self._queue.get(timeout=RETRY_S if self._unwritten else None)
         except queue.Empty:
@@ -206,8 +209,13 @@ class Journal(threading.Thread):
     def _write(self, file: JournalFile, batches: list[_Batch]) -> Exception | None:
         if self._death is not None:
             return self._death
+        # The disk may take as long as it likes: who sends an order waits 250 ms, then the emergency file has
+        # it. To end the process would help nobody, the next one would wait for the same disk.
+        self.heart.due_s = IDLE
         try:
             file.write([row for batch in batches for row in batch.rows])
+        except MemoryError:
+            raise
         except Exception as e:
             # Whatever is wrong with a row or the disk, this thread must live to write the next.
             self.failures += 1
@@ -215,6 +223,8 @@ class Journal(threading.Thread):
             if _code(e) in _FATAL and "_SHM" not in getattr(e, "sqlite_errorname", ""):
                 self._death = e  # shared memory alone holds nothing that could be lost
             return e
+        finally:
+            self.heart.due_s = self._clock.boot_s() + STUCK_S
         return None
 
     def _settle(self, batches: list[_Batch], error: Exception | None) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from base.clock import Clock
 from base.feed.freshness import Freshness
+from base.feed.heartbeat import STUCK_S, Heartbeat
 from base.feed.price_cache import PriceCache
 from base.feed.watch import Sighting
 from base.model import Key, Position
@@ -86,6 +87,7 @@ class StopLossMonitor(threading.Thread):
         self._clock = clock
         self._exchange_time = exchange_time
         self._crashed = crashed
+        self.heart = Heartbeat(self.name)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -154,8 +156,7 @@ class StopLossMonitor(threading.Thread):
         try:
             recovering.recover(self._guards, self._journal.recovered(), self._moment())
             while not self._stopping.is_set():
-                self._wake.wait(self._pause_s())
-                self._wake.clear()
+                self._wait()
                 self._round()
         except Exception as e:
             _log.exception("the stop-loss monitor crashed")
@@ -163,10 +164,14 @@ class StopLossMonitor(threading.Thread):
                 raise
             self._crashed(self.name, e)
 
-    def _pause_s(self) -> float:
+    def _wait(self) -> None:
+        """Until something changes or is due."""
         due = [guard.due_s for guard in self._guards.by_key.values() if guard.due_s is not None]
-        next_s = min([self._next_sweep_s, self._next_view_s, *due])
-        return max(0.0, next_s - self._clock.boot_s())
+        now_s = self._clock.boot_s()
+        pause_s = max(0.0, min([self._next_sweep_s, self._next_view_s, *due]) - now_s)
+        self.heart.due_s = now_s + pause_s + STUCK_S
+        self._wake.wait(pause_s)
+        self._wake.clear()
 
     def _round(self) -> None:
         # As many messages as wait now: a flood of them must not keep prices from being looked at.
@@ -214,9 +219,11 @@ class StopLossMonitor(threading.Thread):
         return seen, self._cache.freshness(ticker) if seen is None else seen.freshness
 
     def _moment(self) -> Moment:
-        utc_ms = self._clock.utc_ms()
+        """The time, for each message and each look. Whoever asks for it is not stuck."""
+        utc_ms, now_s = self._clock.utc_ms(), self._clock.boot_s()
+        self.heart.due_s = now_s + STUCK_S
         measured = self._exchange_time.exchange_ms(utc_ms)
-        return Moment(self._clock.boot_s(), utc_ms if measured is None else measured[0])
+        return Moment(now_s, utc_ms if measured is None else measured[0])
 
     def _hold_markets(self) -> None:
         wanted = self._guards.tickers
