@@ -17,7 +17,8 @@ from typing import TextIO
 
 from base.app.stderr import CurrentStderr, drain
 
-FAILED = 1
+CRASHED = 3
+"""Exit status of a process that ended itself: it could start (else 1), and no setting is wrong (else 2)."""
 LONGEST_S = 1.0
 """What all of this may take. Seconds."""
 FILE_S = 0.3
@@ -47,7 +48,7 @@ class LastWords:
                 _in_the_background(lambda: _append(file, said), wait_s=FILE_S)
             drain()
         finally:
-            os._exit(FAILED)
+            os._exit(CRASHED)
 
 
 def end_process(thread: str, error: BaseException | None) -> None:
@@ -86,7 +87,7 @@ def _append(file: TextIO, text: str) -> None:
 
 def _leave_after(seconds: float) -> None:
     threading.Event().wait(seconds)
-    os._exit(FAILED)
+    os._exit(CRASHED)
 
 
 def _in_the_background(work: Callable[[], None], wait_s: float) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from base.app.account_folder import AccountFolder, drop_old_runs, folder_of, note_current
+from base.app.account_folder import AccountFolder, folder_of
 from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile, ConfigWatch
 from base.app.control import ControlServer
@@ -24,8 +23,9 @@ from base.app.credentials import Access, access_to
 from base.app.embedded import EmbeddedExchange
 from base.app.heartbeat_file import HeartbeatFile
 from base.app.last_words import end_process
+from base.app.parent import Child
 from base.app.positions import Positions
-from base.app.starting import recover
+from base.app.starting import claim_in_turn, recover
 from base.app.status_report import status_report
 from base.app.stderr import drain
 from base.app.stopping import STOP_S, Stops
@@ -41,7 +41,7 @@ from base.app.watchdog import Died, Watchdog
 from base.app.wiring import Parts
 from base.clock import Clock, SystemClock
 from base.feed.heartbeat import IDLE, Heartbeat
-from base.risk.messages import Line, SettingsChanged
+from base.risk.messages import AlarmChanged, Line, SettingsChanged
 from base.risk.ports import MonitorView
 from base.strategy.contract import Context, Strategy
 from base.strategy.gateway import GuardedGateway
@@ -54,6 +54,8 @@ LOG_LINES = 50
 UNCRITICAL_STOP_S = 0.5
 START_S = 300.0
 """A start that takes longer is stuck. Seconds."""
+LOCK_PATIENCE_S = 120.0
+"""How long a restarted process waits for whoever took the account over: longer than a flatten takes."""
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +68,7 @@ class TradingApp:
         clock: The clocks of this machine.
         environ: Environment variables, for credentials.
         source: The file the settings came from; it is read again when it changes.
+        child: What its parent process told it, if it has one: ``run`` does.
     """
 
     positions: Positions
@@ -78,17 +81,17 @@ class TradingApp:
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
         source: ConfigFile | None = None,
+        child: Child | None = None,
     ):
         self.config = config
-        self._died, self._source = died, source
+        self._died, self._source, self._child = died, source, child
         self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
         self.stopping = threading.Event()
         self._stops = Stops(self._clock)
-        self._watchdog = Watchdog(self._clock, self._died, self._stood_still)
+        self._watchdog = Watchdog(self._clock, self._died, self._stood_still, self._show_alive)
         self._parts: Parts | None = None
         self._folder: AccountFolder | None = None
-        self._embedded: EmbeddedExchange | None = None
         self._config_watch: ConfigWatch | None = None
 
     @classmethod
@@ -127,13 +130,15 @@ class TradingApp:
             self._stops.add("watchdog", self._watchdog.stop)
             self._watchdog.start()
             access, folder = self._open_account()
-            parts = Parts(self.config, access, folder, self._clock, self._died)
+            counted = None if self._child is None else self._child.board.count
+            parts = Parts(self.config, access, folder, self._clock, self._died, counted)
             self._stops.add("event log", lambda _: parts.events.close())
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
             recover(parts, self.config, access, self._clock, self._stops, self.stopping)
             for heart, is_alive in parts.critical:
                 self._watchdog.watch(heart, is_alive)
+            self._tell_parent()
             self.positions = Positions(
                 parts.monitor, lambda: parts.reconciler.subaccounts, parts.own_subaccount
             )
@@ -159,27 +164,27 @@ class TradingApp:
     def _open_account(self) -> tuple[Access, AccountFolder]:
         """Find who we are, and take the folder of that account."""
         data, logs = Path(self.config.paths.data), Path(self.config.paths.logs)
-        reached, embedded = None, None
-        if self.config.is_simulated:
-            embedded = self._embedded = EmbeddedExchange(self.config.simulator, data, logs)
+        child = self._child
+        reached = None if child is None else child.exchange
+        if self.config.is_simulated and child is None:
+            embedded = EmbeddedExchange(self.config.simulator, data, logs)
             self._stops.add("embedded exchange", lambda _: embedded.stop())
-            reached = embedded.start()
+            reached = embedded.start_account(self.config.paths.emergency)
             self._watchdog.watch(Heartbeat("embedded exchange"), lambda: embedded.is_running)
         access = access_to(self.config, self._environ, reached)
         folder = folder_of(data, access.environment, access.signer.account_hash)
-        folder.claim()
+        patience_s = LOCK_PATIENCE_S if child is not None and child.deaths else 0.0
+        claim_in_turn(folder, patience_s, self._clock, self.stopping)
         self._stops.add("lock", lambda _: folder.release())
         heartbeat = HeartbeatFile(folder.heartbeat, self._clock, self._watchdog.is_in_time)
         self._stops.add("heartbeat file", heartbeat.stop, longest_s=UNCRITICAL_STOP_S)
         heartbeat.start()
-        if embedded is not None and embedded.key_folder is not None:
-            shutil.move(embedded.key_folder, folder.path / "key")
-            note_current(data, folder)
-            drop_old_runs(data, self.config.paths.emergency)
         return access, folder
 
     def _load_strategy(self) -> Strategy | None:
         """Make the strategy before anything is started: a mistake in it must not end a running guard."""
+        if self._child is not None and self._child.is_safe:
+            return None
         name = self.config.strategy.class_name or (DEMO_STRATEGY if self.config.is_simulated else None)
         return None if name is None else load_strategy(name)
 
@@ -238,6 +243,25 @@ class TradingApp:
             watch.start()
 
     # --- while it runs --------------------------------------------------------------------------
+
+    def ring(self, reason: str, *, is_on: bool = True, details: str = "-") -> None:
+        """Let an alarm ring that belongs to no position, or end it."""
+        if self._parts is not None:
+            self._parts.monitor.submit(AlarmChanged(reason=reason, is_on=is_on, details=details))
+
+    def _tell_parent(self) -> None:
+        """Guarding has begun; what befell those before is no secret either."""
+        if (child := self._child) is None:
+            return
+        child.board.guards_now()
+        if child.is_safe:
+            self.ring("crash_loop", details=f"{child.deaths}_deaths")
+        elif child.deaths:
+            self.ring("restarted", details=f"{child.deaths}_deaths")
+
+    def _show_alive(self) -> None:
+        if self._child is not None:
+            self._child.board.beat(self._clock.boot_s(), self.open_positions())
 
     def _stood_still(self) -> None:
         if self._parts is not None:

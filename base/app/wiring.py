@@ -32,7 +32,7 @@ from base.risk.messages import Answered, Linked, Message, ReadFailed
 from base.risk.paper import PaperExchange
 from base.risk.ports import OrderPort
 from base.risk.reconciler import Reconciler
-from base.risk.stop_loss import StopLossMonitor
+from base.risk.stop_loss import Counted, StopLossMonitor
 from base.strategy.gateway import EntryPort
 
 LOG_NAME = "stop_loss.log"
@@ -116,8 +116,17 @@ class Parts:
         ConfigError: The log cannot be written.
     """
 
-    def __init__(self, config: Config, access: Access, folder: AccountFolder, clock: Clock, crashed: Crashed):
+    def __init__(
+        self,
+        config: Config,
+        access: Access,
+        folder: AccountFolder,
+        clock: Clock,
+        crashed: Crashed,
+        counted: Counted | None = None,
+    ):
         self._config, self._access, self._clock, self._crashed = config, access, clock, crashed
+        self._counted = counted
         self._settings = config.stops.as_settings()
         self._budget, self._offset, self._inbox = RateBudget(clock), ClockOffset(), _Inbox()
         log = Path(config.paths.logs) / LOG_NAME
@@ -262,4 +271,5 @@ class Parts:
             is_live=self._config.is_live,
             subaccounts=self._config.exchange.subaccounts,
             crashed=self._crashed,
+            counted=self._counted,
         )

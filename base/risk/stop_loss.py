@@ -50,6 +50,8 @@ from base.risk.writing_down import look_after, write_down
 VIEW_EVERY_S = 0.5
 VIEW_SOON_S = 0.02
 """After news: the order that it may be about has left by then, and what follows at once shares the view."""
+Counted = Callable[[Tally], None]
+"""Told after every line what has happened so far; it must not wait, and not keep it."""
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +76,7 @@ class StopLossMonitor(threading.Thread):
         subaccounts: Collection[int] = (0,),
         holds: HoldLog | None = None,
         crashed: Callable[[str, BaseException], None] | None = None,
+        counted: Counted | None = None,
     ):
         super().__init__(name="stop-loss", daemon=True)
         self._cache = cache
@@ -86,7 +89,7 @@ class StopLossMonitor(threading.Thread):
         self._events = events
         self._clock = clock
         self._exchange_time = exchange_time
-        self._crashed = crashed
+        self._crashed, self._counted = crashed, counted
         self.heart = Heartbeat(self.name)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._wake = threading.Event()
@@ -255,6 +258,8 @@ class StopLossMonitor(threading.Thread):
         match effect:
             case Line():
                 self._tally.note(effect)
+                if self._counted is not None:
+                    self._counted(self._tally)
                 self._events.write(effect)
                 self._has_news = True
             case Sweep():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -161,10 +162,36 @@ def test_stuck_thread_ends_the_process_with_the_stacks(tmp_path: Path) -> None:
         [sys.executable, "-c", STUCK, str(tmp_path / "logs")],
         cwd=ROOT, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "The thread stop-loss died (Stuck('stuck for" in done.stderr
     assert "waits_for_a_lock_that_nobody_frees" in done.stderr
     assert "waits_for_a_lock_that_nobody_frees" in (tmp_path / "logs" / "stacks.log").read_text()
+
+
+HELD = """
+import ctypes, sys
+from pathlib import Path
+from base.app.last_words import LastWords
+
+def holds_the_interpreter():
+    print("held", flush=True)
+    ctypes.PyDLL(None).sleep(30)
+
+words = LastWords(Path(sys.argv[1]))
+holds_the_interpreter()
+"""
+
+
+def test_parent_gets_the_stacks_of_a_child_whose_interpreter_is_held(tmp_path: Path) -> None:
+    """By SIGUSR1, before it kills it: no Python has to run for that."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HELD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGUSR1)
+        eventually(lambda: "in holds_the_interpreter" in (tmp_path / "stacks.log").read_text())
+        process.kill()
 
 
 NO_TERMINAL = """
@@ -182,7 +209,7 @@ def test_output_that_nobody_reads_does_not_hold_up_the_end() -> None:
     read, write = os.pipe()
     try:
         with subprocess.Popen([sys.executable, "-c", NO_TERMINAL], cwd=ROOT, stderr=write) as process:
-            assert process.wait(timeout=10) == 1
+            assert process.wait(timeout=10) == 3
     finally:
         os.close(read)
         os.close(write)
