@@ -226,8 +226,9 @@ def test_parent_that_was_stopped_as_well_kills_nobody(tmp_path: Path) -> None:
         child = found.child(1)
         with_group(found.process.pid, signal.SIGSTOP)
         time.sleep(2.0)
+        found.process.send_signal(signal.SIGCONT)
+        time.sleep(0.6)  # the parent looks before its child runs again
         with_group(found.process.pid, signal.SIGCONT)
-        time.sleep(0.6)
         found.process.send_signal(signal.SIGTERM)
         status, _, err = found.end()
         assert [pid for pid, _ in found.said] == [child, child]
