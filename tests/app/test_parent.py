@@ -224,7 +224,9 @@ def test_parent_that_was_stopped_as_well_kills_nobody(tmp_path: Path) -> None:
     """SIGSTOP of all of them, or suspend: the same child goes on."""
     with family(tmp_path, "guard") as found:
         child = found.child(1)
-        with_group(found.process.pid, signal.SIGSTOP)
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(0.5)  # its last beat is heard
+        found.process.send_signal(signal.SIGSTOP)
         time.sleep(2.0)
         found.process.send_signal(signal.SIGCONT)
         time.sleep(0.6)  # the parent looks before its child runs again

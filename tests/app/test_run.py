@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
@@ -111,13 +112,21 @@ def _check_log(folder: Path, profit: str) -> None:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_cleanly_within_five_seconds(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [
+        pytest.param(os.kill, signal.SIGTERM, id="SIGTERM"),
+        pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C at a terminal"),
+    ],
+)
+def test_signal_ends_it_cleanly_within_five_seconds(
+    tmp_path: Path, send: Callable[[int, int], None], number: int
+) -> None:
     """Ctrl-C and SIGTERM: everything ends, what is left unprotected is said, and nothing runs on."""
     with started(tmp_path, "run", "--no-ui") as process:
         eventually(lambda: "ARMED" in events_of(tmp_path), timeout_s=15)
         began_s = time.monotonic()
-        process.send_signal(number)
+        send(process.pid, number)
         _, err = process.communicate(timeout=10)
     assert time.monotonic() - began_s < 5.0
     assert process.returncode == 0
