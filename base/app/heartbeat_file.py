@@ -1,7 +1,7 @@
 """A file that says that the process which guards an account is alive: ``<boot_s> <boot_id> <pid>``, one line.
 
-Other processes read it: a newest line older than three seconds is of a process that hangs. ``boot_s`` is
-the boot clock, seconds; ``boot_id`` is ``-`` where the system has none to tell (macOS).
+Other processes read it: a line older than three seconds is of a process that hangs or is gone. ``boot_s``
+is the boot clock, seconds, 0 after a clean end; ``boot_id`` is ``-`` where the system has none (macOS).
 """
 
 from __future__ import annotations
@@ -40,24 +40,29 @@ class HeartbeatFile:
         self._worker.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """End, and take the file away: nobody guards from now on. ``False``: the disk hangs."""
+        """End, and say that nobody guards from now on. ``False``: the disk hangs.
+
+        The file stays: the next start may find the disk full.
+        """
         is_ended = self._worker.stop(timeout_s)
         if is_ended and self._file is not None:
+            self._put(0.0)
             os.close(self._file)
             self._file = None
-            self._path.unlink(missing_ok=True)
         return is_ended
 
     def write(self) -> None:
         """Write once. A full disk is counted, not suffered: the line there only grows old."""
         if not self._is_alive():
             return
-        # Always as long as before: it is written in place, and no reader finds the end of an older line.
-        line = f"{self._clock.boot_s():014.3f} {self._who.boot_id or '-'} {self._who.pid}\n"
+        self._put(self._clock.boot_s())
+
+    def _put(self, boot_s: float) -> None:
+        # Always of one length: written in place it needs no room, and has no end of an older line.
+        line = f"{boot_s:014.3f} {self._who.boot_id or '-'} {self._who.pid:07d}\n"
         try:
             if self._file is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                self._file = os.open(self._path, flags, 0o600)
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.pwrite(self._file, line.encode(), 0)
         except OSError as e:
             self.failures += 1

@@ -311,6 +311,13 @@ class TradingApp:
         self._parts.events.write(Line(event=event, key=None, side=None, fields={}))
         return {"halted": is_halted}
 
+    def missing_part(self) -> str | None:
+        """What should run and does not, in words; ``None``: nothing is missing."""
+        if self._parts is None or self.stopping.is_set():
+            return None
+        dead = [heart.name for heart, is_alive in self._parts.critical if not is_alive()]
+        return f"the thread {dead[0]} died" if dead else None
+
     def open_positions(self) -> int:
         """How many positions are held, as the monitor knows it."""
         return sum(position.count > Decimal(0) for position in self.view().positions)

@@ -53,14 +53,14 @@ def test_a_process_that_is_not_well_does_not_say_that_it_is(tmp_path: Path) -> N
     assert float(path.read_text().split()[0]) == 100.0
 
 
-def test_it_goes_with_the_process_that_ends(tmp_path: Path) -> None:
-    """After a clean end there is none."""
+def test_it_tells_a_clean_end(tmp_path: Path) -> None:
+    """Nobody guards any more, and that is no process that hangs."""
     path = tmp_path / "heartbeat"
     file = HeartbeatFile(path, FakeClock())
     file.start()
     eventually(path.exists)
     assert file.stop(1.0)
-    assert not path.exists()
+    assert float(path.read_text().split()[0]) == 0.0
 
 
 def test_full_disk_is_counted(tmp_path: Path) -> None:
