@@ -18,6 +18,7 @@ from pathlib import Path
 from base.app.lock_owner import LockOwner, owner_in
 from base.errors import ConfigError
 from base.risk.emergency import emergency_path
+from base.risk.journal_head import JournalHead
 
 LONGEST_SOCKET_PATH = 100
 """Bytes a socket's path may have: 107 on Linux, 103 on macOS. See: man unix(7), man unix(4)."""
@@ -184,6 +185,8 @@ def drop_old_runs(data: Path, emergency: str | None = None, keep: int = 5) -> No
         with contextlib.suppress(ConfigError):  # still in use by another process
             folder.claim()
             for journal in (folder.journal, folder.paper_journal):
-                emergency_path(journal, emergency).unlink(missing_ok=True)
+                kept = emergency_path(journal, emergency)
+                for path_kept in (kept, JournalHead(kept).path):
+                    path_kept.unlink(missing_ok=True)
             shutil.rmtree(path, ignore_errors=True)
             folder.release()

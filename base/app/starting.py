@@ -14,9 +14,12 @@ from base.app.wiring import Parts
 from base.clock import Clock
 from base.errors import ConfigError, MonitorError, RequestRefused
 from base.model import PRIMARY
+from base.risk.counting import AS_OF_MARGIN_MS
 
 REACH_S = 30.0
 """How long the start waits for an exchange that does not answer. Seconds."""
+READS_S = 60.0
+"""How long the start waits for reads that show what an older journal does not know. Seconds."""
 CLOCK_S = 5.0
 """How long a refused timestamp is tried again: a resumed machine sets its clock within seconds."""
 PAUSE_S = 1.0
@@ -48,6 +51,8 @@ def recover(
         CurrentStderr().write(f"{warning}\n")
     _reach(parts, access, clock, stopping)
     _check_key(parts, config)
+    if parts.journal.recovered().is_old:
+        _wait_for_reads(parts, clock, stopping)
     parts.reconciler.run_once()
     stops.add("price refresher", parts.refresher.stop)
     parts.refresher.start()
@@ -120,6 +125,24 @@ def _reach(parts: Parts, access: Access, clock: Clock, stopping: threading.Event
         _log.warning("exchange_not_reached why=%s", error)
         if stopping.wait(PAUSE_S):
             raise Interrupted("ended before the exchange was reached")
+
+
+def _wait_for_reads(parts: Parts, clock: Clock, stopping: threading.Event) -> None:
+    """Wait until reads show all that was done before now: the journal is too old to know it."""
+    until_ms = clock.utc_ms() + AS_OF_MARGIN_MS
+    measured = parts.exchange_time.exchange_ms(until_ms)
+    until_ms = until_ms if measured is None else round(measured[0])
+    deadline_s = clock.boot_s() + READS_S
+    while clock.boot_s() < deadline_s:
+        try:
+            as_of_ms = parts.clients.account.user_data_as_of_ms()
+            if as_of_ms is not None and as_of_ms > until_ms:
+                return
+        except MonitorError as e:
+            _log.warning("reads_not_known why=%s", e)
+        if stopping.wait(PAUSE_S):
+            raise Interrupted("ended before it was known what had been sold")
+    _log.error("reads_lag seconds=%g: going on all the same", READS_S)
 
 
 def _check_key(parts: Parts, config: Config) -> None:

@@ -32,6 +32,7 @@ class Holding:
         self._basis_is_fill = False
         self._basis_names_position = False  # a push that says what is held after its fill
         self._listed_ms: int | None = None  # of the newest fill that does not say it
+        self._unsure = ZERO  # signed contracts of fills that the newest evidence may hold or not
         self._trades: set[str] = set()
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
@@ -40,6 +41,7 @@ class Holding:
         """What a journal says was held at a moment: later trades count, earlier ones make it doubtful."""
         holding = cls(signed, at_ms)
         holding._basis_is_fill = True
+        holding.last_fill_ms = at_ms  # a read that may be of before it says nothing
         return holding
 
     @property
@@ -59,7 +61,8 @@ class Holding:
         self._zero_or_flip_reads.clear()
         if self.last_fill_ms is not None and fill.ts_ms < self.last_fill_ms:
             # A push that came after it holds it already. One counted from a list said nothing of it.
-            self.is_certain = self.is_certain and not self._is_by_count
+            if self._is_by_count:
+                self._doubt(fill)
             return True
         self.last_fill_ms = fill.ts_ms
         if fill.post_position is not None:
@@ -70,11 +73,20 @@ class Holding:
                 self._basis_names_position, self.is_certain = True, is_newest
             return True
         self._listed_ms = fill.ts_ms
-        if self._is_certainly_later(fill.ts_ms):
+        if self.is_later(fill.ts_ms):
             self._stand(self.signed + fill.signed_count, fill.ts_ms, by_fill=True)
         else:
-            self.is_certain = False  # the newest read may hold it already: another read must say
+            self._doubt(fill)  # the newest read may hold it already: another read must say
         return True
+
+    def _doubt(self, fill: Fill) -> None:
+        self.is_certain = False
+        self._unsure += fill.signed_count
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether it was only claimed, or fills that may not be counted yet would explain that it is gone."""
+        return self.basis_ms is None or self.signed * (self.signed + self._unsure) <= ZERO
 
     @property
     def _is_by_count(self) -> bool:
@@ -85,8 +97,8 @@ class Holding:
         """Whether a read later than ``ts_ms`` is the newest evidence."""
         return not self._basis_is_fill and self.basis_ms is not None and self.basis_ms > ts_ms
 
-    def _is_certainly_later(self, ts_ms: int) -> bool:
-        """Whether a fill of that moment cannot be part of the newest evidence yet."""
+    def is_later(self, ts_ms: int) -> bool:
+        """Whether what happened at that moment cannot be part of the newest evidence yet."""
         if self.basis_ms is None or not self.is_certain:
             return False
         if not self._basis_is_fill:
@@ -100,7 +112,7 @@ class Holding:
     def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool, until_ms: int | None = None) -> None:
         self.signed, self.basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
         self._until_ms = until_ms
-        self.is_certain = True
+        self.is_certain, self._unsure = True, ZERO
         self._basis_names_position = False
 
     def is_eligible(self, as_of_ms: int | None) -> bool:

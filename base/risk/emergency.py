@@ -22,12 +22,16 @@ from pathlib import Path
 
 import msgspec
 
+from base.clock import SystemClock
+from base.risk.journal_head import SUFFIX
 from base.risk.journal_tables import Cell, cell
 from base.risk.messages import Row
 
 SIZE = 1 << 20
 """Bytes: some 300 orders."""
 WAIT_S = 0.25
+HEAD_KEPT_S = 86_400.0
+"""A journal's head that nobody has written to for so long speaks of orders that every read shows."""
 # No link is followed there, and a file that is not ours is refused.
 MEMORY = Path("/dev/shm")  # nosec B108
 _NAME = "kalshi-stop-loss"
@@ -162,6 +166,10 @@ def _clear_away(folder: Path) -> None:
     """Remove what killed processes left empty: it holds memory, and nobody will miss it."""
     for other in folder.glob(f"{_NAME}-{os.geteuid()}-*"):
         with suppress(OSError):  # in use, for it is locked, or gone meanwhile
+            if other.suffix == SUFFIX:
+                if SystemClock().utc_ms() / 1000 - other.stat().st_mtime > HEAD_KEPT_S:
+                    other.unlink()
+                continue
             file = os.open(other, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

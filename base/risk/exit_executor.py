@@ -16,7 +16,7 @@ from decimal import Decimal
 from base.clock import Clock
 from base.feed.heartbeat import IDLE, STUCK_S, Heartbeat
 from base.feed.worker import Crashed
-from base.model import Accepted, NotSent, Outcome, Unanswered
+from base.model import Accepted, Departure, NotSent, Outcome, Unanswered
 from base.risk.decide import FIRE_WITHIN_S
 from base.risk.messages import Answered, Message, Send, Sweep, Swept
 from base.risk.ports import OrderPort
@@ -24,6 +24,7 @@ from base.risk.ports import OrderPort
 Submit = Callable[[Message], None]
 ANSWER_S = 3.0
 """What the order port may take for one order, all told. Seconds."""
+_Queued = tuple[Send, threading.Event]
 _log = logging.getLogger(__name__)
 
 
@@ -34,7 +35,7 @@ class ExitExecutor:
         self._orders = orders
         self._crashed = crashed
         self._clock = clock
-        self._queue: queue.PriorityQueue[tuple[Decimal, int, Send | None]] = queue.PriorityQueue()
+        self._queue: queue.PriorityQueue[tuple[Decimal, int, _Queued | None]] = queue.PriorityQueue()
         self._number = itertools.count()
         self._submit: Submit | None = None
         self.hearts = tuple(Heartbeat(f"exit-executor-{n + 1}") for n in range(threads))
@@ -66,9 +67,9 @@ class ExitExecutor:
         """The threads, for whoever watches over them."""
         return tuple(self._threads)
 
-    def send(self, order: Send) -> None:
-        """Queue ``order``; the largest loss goes first."""
-        self._queue.put((-order.loss, next(self._number), order))
+    def send(self, order: Send, clearance: threading.Event) -> None:
+        """Queue ``order``; the largest loss goes first. Nothing of it leaves before ``clearance`` is set."""
+        self._queue.put((-order.loss, next(self._number), (order, clearance)))
 
     def sweep(self, work: Sweep) -> None:
         """Cancel resting orders in parallel; the last answer reports all of them to the monitor."""
@@ -106,8 +107,9 @@ class ExitExecutor:
         return isinstance(outcome, Accepted)
 
     def _run(self, heart: Heartbeat) -> None:
-        while (item := self._next(heart)) is not None:
-            outcome = self._place(item)
+        while (queued := self._next(heart)) is not None:
+            item, clearance = queued
+            outcome = self._place(item, clearance)
             self._tell(
                 Answered(
                     key=item.key,
@@ -118,20 +120,20 @@ class ExitExecutor:
                 )
             )
 
-    def _next(self, heart: Heartbeat) -> Send | None:
+    def _next(self, heart: Heartbeat) -> _Queued | None:
         heart.due_s = IDLE
-        item = self._queue.get()[2]
+        queued = self._queue.get()[2]
         heart.due_s = self._clock.boot_s() + ANSWER_S + STUCK_S
-        return item
+        return queued
 
-    def _place(self, item: Send) -> Outcome:
+    def _place(self, item: Send, clearance: threading.Event) -> Outcome:
         """Send once. Evidence that has grown old while it queued sends nothing: decide anew."""
         client_id = item.order.client_order_id
         leave_by_s = item.evidence_s + FIRE_WITHIN_S
         if self._clock.boot_s() > leave_by_s:
             return NotSent(client_order_id=client_id, why="evidence_too_old")
         try:
-            return self._orders.place_exit(item.order, leave_by_s)
+            return self._orders.place_exit(item.order, Departure(leave_by_s, clearance.wait))
         except MemoryError:
             raise  # ends the thread, and with it the process: a start is a clean one
         except Exception as e:

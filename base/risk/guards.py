@@ -34,6 +34,7 @@ from base.risk.messages import (
     ReadPositions,
     ReadResting,
 )
+from base.risk.recovered import PastHolding
 from base.risk.rules import StopSettings
 
 Look = Callable[[Guard, bool], tuple[Sighting | None, Freshness]]
@@ -85,6 +86,7 @@ class Guards:
     # What the journal showed ARMED or exiting before this start: it may act on its first fresh evidence.
     armed_before: dict[Key, Side] = field(default_factory=dict)
     peaks_before: dict[Key, Decimal] = field(default_factory=dict)  # of trailing stops among them
+    held_before: dict[Key, PastHolding] = field(default_factory=dict)  # what the journal knew of holdings
     out: Outbox = field(default_factory=Outbox)
     by_key: dict[Key, Guard] = field(default_factory=dict)
     keys_of: dict[str, tuple[Key, ...]] = field(default_factory=dict)  # by ticker, ascending

@@ -19,6 +19,7 @@ from base.feed.heartbeat import IDLE, STUCK_S, Heartbeat
 from base.risk.emergency import EmergencyFile, Kept, as_kept
 from base.risk.journal_batch import NO_ROOM, Batch, is_fatal, is_of_the_disk
 from base.risk.journal_file import JournalFile, is_full
+from base.risk.journal_head import Head, JournalHead
 from base.risk.messages import Row
 from base.risk.recovered import Recovered
 
@@ -58,6 +59,7 @@ class Journal(threading.Thread):
         self._file: JournalFile | None = None  # none: its disk was full at the start, and still is
         self._left: list[list[Kept]] = []  # what an emergency file kept and the journal does not have yet
         self._next_try_s = 0.0
+        self.head = None if emergency is None else JournalHead(emergency.path)
         self._death: Exception | None = None  # the disk lost what it had: this file is not written to again
         self._has_lost_rows = False  # some were not right and stand nowhere, or only in the emergency file
 
@@ -117,13 +119,12 @@ class Journal(threading.Thread):
         if self.ident is not None:
             self._queue.put(None)
             self.join(timeout_s)
-        if self.emergency is None:
-            return
-        is_needed = self._unwritten or self._left or self._has_lost_rows
-        if is_needed or self.is_alive() or self._open_error is not None:
-            self.emergency.close()
-        else:
-            self.emergency.remove()
+        is_needed = self._unwritten or self._left or self._has_lost_rows or self._open_error is not None
+        for kept in (self.emergency, self.head):
+            if kept is not None and (is_needed or self.is_alive()):
+                kept.close()
+            elif kept is not None:
+                kept.remove()
 
     # --- this thread ------------------------------------------------------------------------------
 
@@ -145,8 +146,9 @@ class Journal(threading.Thread):
     def _begin(self) -> None:
         """Learn what the files hold. A disk that is full keeps nobody from guarding: rows wait for room."""
         self._open_emergency()
+        head = None if self.head is None else self.head.open()
         try:
-            self._recovered = self._open_file()
+            self._recovered = self._open_file(head)
             if self.emergency is not None:
                 self.emergency.empty()
         except Exception as e:
@@ -158,26 +160,37 @@ class Journal(threading.Thread):
                 "file: make room",
             )
             copy = JournalFile(self.path, self._clock, in_memory=True)
-            copy.carry_over(self._left)
-            self._recovered = copy.recovered()
+            self._recovered = self._learn(copy, head)
             copy.close()
         if self.emergency is not None and self.emergency.lies_beside(self.path):
             where = f"paths.emergency: {self.emergency.path}"
             self.warnings += (f"{where} lies on the disk of the journal: name a folder on another one",)
 
-    def _open_file(self) -> Recovered:
+    def _open_file(self, head: Head | None = None) -> Recovered:
         """Open the file, and write into it first of all what the emergency file kept."""
         file = JournalFile(self.path, self._clock)
         try:
             self._note_damage(file)
-            if carried := file.carry_over(self._left):
-                _log.warning("emergency_rows_carried_over count=%d", carried)
-            found = file.recovered()
+            found = self._learn(file, head)
         except BaseException:
             file.close()
             raise
         self._file, self._left = file, []
         return found
+
+    def _learn(self, file: JournalFile, head: Head | None) -> Recovered:
+        """What journal and emergency file know together. ``head``: the newest row that the last run wrote."""
+        is_old = head is not None and file.lacks(head)
+        if carried := file.carry_over(self._left):
+            _log.warning("emergency_rows_carried_over count=%d", carried)
+        if is_old and file.kept_aside is None:  # else that is said already
+            self.warnings += (
+                f"{file.path} is older than what was written last, as from a backup: exits that were under "
+                "way are not gone on with. Nothing is sold before all that was sold shows: look at your "
+                "positions",
+            )
+        found = file.recovered()
+        return found.of_old_journal() if is_old else found
 
     def _note_damage(self, file: JournalFile) -> None:
         if file.kept_aside is not None:
@@ -258,6 +271,8 @@ class Journal(threading.Thread):
         self.heart.due_s = IDLE
         try:
             self._file.write([row for batch in batches for row in batch.rows])
+            if self.head is not None:
+                self.head.write(self._file.head)
         except MemoryError:
             raise
         except Exception as e:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from base.risk.journal_head import Head
 from base.risk.journal_tables import SELECT, Cell, cell, digest_of
 from base.risk.messages import Row
 
@@ -30,6 +31,11 @@ class Chain:
         self._seq, self._digest = _newest(connection)
         self._committed = (self._seq, self._digest)
 
+    @property
+    def head(self) -> Head:
+        """The newest row that is durable."""
+        return Head(*self._committed)
+
     def link(self, row: Row) -> tuple[Cell, ...]:
         """Return sequence number, digest and cells of the next row."""
         cells = [cell(value) for value in row.values.values()]
@@ -44,6 +50,11 @@ class Chain:
     def roll_back(self) -> None:
         """The rows since the last commit were not written."""
         self._seq, self._digest = self._committed
+
+
+def lacks(connection: sqlite3.Connection, head: Head) -> bool:
+    """Whether the journal is not one that had this row: an older one, or another."""
+    return head.seq > 0 and _link_until(connection, head.seq) != head
 
 
 def broken_link(connection: sqlite3.Connection, newest: int | None = NEWEST) -> str | None:

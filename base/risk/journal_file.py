@@ -20,7 +20,8 @@ from base.clock import Clock, SystemClock, utc_text
 from base.errors import ConfigError
 from base.risk import journal_place
 from base.risk.emergency import Kept
-from base.risk.journal_chain import Chain, broken_link
+from base.risk.journal_chain import Chain, broken_link, lacks
+from base.risk.journal_head import Head
 from base.risk.journal_memory import recovered_from
 from base.risk.journal_tables import INSERT, SCHEMA_VERSION, SELECT, STEPS
 from base.risk.messages import Row
@@ -106,6 +107,15 @@ class JournalFile:
             self._chain.roll_back()
             raise
         self._chain.commit()
+
+    @property
+    def head(self) -> Head:
+        """The newest row."""
+        return self._chain.head
+
+    def lacks(self, head: Head) -> bool:
+        """Whether this is not the journal that had ``head`` but an older or another one."""
+        return lacks(self._connection, head)
 
     def recovered(self) -> Recovered:
         """What a restart must know, as it stands in the file now."""

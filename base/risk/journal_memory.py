@@ -16,7 +16,7 @@ import msgspec
 from base.model import Key, Quote, Side
 from base.risk.answers import CURABLE
 from base.risk.exit_lifecycle import ENDS, Event, State
-from base.risk.recovered import OpenIntent, PastAttempt, PastOutcome, Recovered
+from base.risk.recovered import OpenIntent, PastAttempt, PastHolding, PastOutcome, Recovered
 
 DAY_MS = 86_400_000
 """How long an epoch that ended is remembered: longer than its news or its latch may last."""
@@ -95,6 +95,7 @@ def recovered_from(connection: sqlite3.Connection) -> Recovered:
     recent = {key: end for key, end in ends.items() if end[0] > (newest_ms or 0) - DAY_MS}
     return Recovered(
         armed=armed,
+        held={key: held for key, move in newest.items() if (held := _held(move)) is not None},
         closed_ms={key: at_ms for key, (at_ms, _, _) in recent.items()},
         exited_ms={key: at_ms for key, (at_ms, intent_id, _) in recent.items() if intent_id is not None},
         peaks=_peaks(connection, armed, ends),
@@ -102,6 +103,17 @@ def recovered_from(connection: sqlite3.Connection) -> Recovered:
         sends=_sends(connection, newest, newest_ms),
         newest_ms=newest_ms,
     )
+
+
+def _held(move: _Move) -> PastHolding | None:
+    """What was held then, if that is known and its epoch goes on."""
+    try:
+        count = Decimal(str(move.inputs["count"]))
+    except (KeyError, ArithmeticError):  # written before counts were
+        return None
+    if State(move.to_state) in (State.CLOSED, State.RETIRED):
+        return None
+    return PastHolding(count if Side(move.side) is Side.YES else -count, move.at_ms)
 
 
 def _moves(rows: sqlite3.Cursor) -> Iterator[_Move]:

@@ -138,12 +138,29 @@ def _positions(guards: Guards, read: PositionsRead, look: Look, now: Moment) -> 
             continue
         if _is_old_news(guards, key, read.as_of_ms):
             # Or it is held still: reads go on until one is late enough to tell.
-            until_ms = guards.buried[key].ended_ms + AS_OF_MARGIN_MS
-            guards.catching_up_ms[key.subaccount] = max(
-                until_ms, guards.catching_up_ms.get(key.subaccount, until_ms)
-            )
+            _catch_up_with(guards, key.subaccount, guards.buried[key].ended_ms)
         else:
-            guards.begin(position, now, holding=Holding(position.signed, read.as_of_ms, now.exchange_ms))
+            guards.begin(position, now, holding=_holding_of(guards, position, read.as_of_ms, now))
+
+
+def _holding_of(guards: Guards, position: Position, as_of_ms: int | None, now: Moment) -> Holding:
+    """What a read shows is held. One of before the restart may still show what was sold before it."""
+    before = guards.held_before.pop(position.key, None)
+    if (
+        before is None
+        or before.signed * position.signed <= 0
+        or abs(before.signed) >= position.count
+        or (as_of_ms is not None and as_of_ms > before.at_ms + AS_OF_MARGIN_MS)
+    ):
+        return Holding(position.signed, as_of_ms, now.exchange_ms)
+    _catch_up_with(guards, position.subaccount, before.at_ms)
+    return Holding.believed(before.signed, before.at_ms)
+
+
+def _catch_up_with(guards: Guards, subaccount: int, moment_ms: int) -> None:
+    """Let positions be read until a read is late enough to speak of that moment."""
+    until_ms = moment_ms + AS_OF_MARGIN_MS
+    guards.catching_up_ms[subaccount] = max(until_ms, guards.catching_up_ms.get(subaccount, until_ms))
 
 
 def _know_entry(guard: Guard | None, listed: Position | None) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from base.model import Key, Quote, Side
@@ -70,11 +70,20 @@ class OpenIntent:
     attempts: tuple[PastAttempt, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PastHolding:
+    """What was held when the state of a holding last changed."""
+
+    signed: Decimal  # contracts, positive YES
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
     """Everything. An empty one is a first start, or a journal that was damaged."""
 
     armed: Mapping[Key, Side] = field(default_factory=dict)  # ARMED, or in an open intent
+    held: Mapping[Key, PastHolding] = field(default_factory=dict)  # of epochs that go on
     closed_ms: Mapping[Key, int] = field(default_factory=dict)  # newest epoch that ended within a day
     exited_ms: Mapping[Key, int] = field(default_factory=dict)  # those of them that an exit of ours ended
     peaks: Mapping[Key, Decimal] = field(default_factory=dict)  # trailing peaks of what is in ``armed``
@@ -83,3 +92,11 @@ class Recovered:
     sends: Mapping[Key, tuple[tuple[int, bool], ...]] = field(default_factory=dict)
     newest_ms: int | None = None  # when the newest row of all was written
     kept_aside: str | None = None  # name of the damaged journal that was put away: nothing of it is known
+    is_old: bool = False  # the journal is an older one: what was done since is not in it
+
+    def of_old_journal(self) -> Recovered:
+        """What an older journal is good for: exits may have gone on or ended since, so none is known.
+
+        Their holdings count as armed: a breach that is seen now makes a new exit, with ids of its own.
+        """
+        return replace(self, intents=(), is_old=True)

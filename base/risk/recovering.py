@@ -32,6 +32,7 @@ def recover(guards: Guards, past: Recovered, now: Moment) -> None:
     """Take over what the journal remembers. Before anything else reaches ``guards``."""
     guards.armed_before = dict(past.armed)
     guards.peaks_before = dict(past.peaks)
+    guards.held_before = dict(past.held)
     for key, sends in past.sends.items():
         pace = guards.pace_of(key)
         for at_ms, is_new_id in sends:
@@ -51,6 +52,8 @@ def recover(guards: Guards, past: Recovered, now: Moment) -> None:
         _go_on(guards, intent, now)
     if past.kept_aside is not None:
         guards.ring("journal_corrupt", now, details=past.kept_aside)
+    elif past.is_old:
+        guards.ring("journal_old", now)
 
 
 def _go_on(guards: Guards, past: OpenIntent, now: Moment) -> None:

@@ -145,8 +145,9 @@ def is_contradicted(guard: Guard, ctx: Context) -> bool:
     minute, with the alarm ringing.
     """
     holding = guard.holding
-    sold = ZERO if guard.intent is None else guard.intent.filled
-    is_explained = not holding.is_certain or sold >= abs(holding.signed) or guard.close_claimed_ms is not None
+    is_explained = (
+        holding.may_be_gone or _sold_since(guard) >= abs(holding.signed) or guard.close_claimed_ms is not None
+    )
     if is_explained:
         return False  # a trade, an answer or a hook says why it is not listed
     if guard.contradicted_s is None:
@@ -183,6 +184,14 @@ def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_m
         guard.entry = listed.entry if is_change else guard.entry
     if is_change:
         _resized(guard, ctx, before, "external")
+
+
+def _sold_since(guard: Guard) -> Decimal:
+    """What orders of the exit sold after the evidence of what is held: it cannot be taken off there yet."""
+    attempts = () if guard.intent is None else guard.intent.attempts
+    return sum(
+        (a.filled for a in attempts if a.sent_ms is not None and guard.holding.is_later(a.sent_ms)), ZERO
+    )
 
 
 def _attempt_of(guard: Guard, client_id: str | None, order_id: str | None) -> Attempt | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from base.risk.emergency import emergency_path
 from base.risk.journal_chain import broken_link_of
 from base.risk.journal_file import JournalFile
+from base.risk.journal_head import JournalHead
 from base.risk.journal_replay import replay
 from tests.integration.rig import D, Rig
 from tests.support import eventually
@@ -106,3 +109,30 @@ def test_a_damaged_journal_arms_nothing_from_memory(rig: Rig, capsys: pytest.Cap
     assert "is kept as journal.sqlite.corrupt-" in capsys.readouterr().err
     assert len(list(rig.journal.parent.glob("journal.sqlite.corrupt-*"))) == 1
     assert rig.orders == []
+
+
+def test_with_an_old_journal_nothing_is_guarded_before_reads_show_what_was_done(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """(O9) An exit that the journal does not know sold four; reads of before that are not begun with."""
+    old = {path: path.read_bytes() for path in rig.journal.parent.glob("journal.sqlite*")}
+    rig.bid("0.50")
+    rig.bid("0.39", size="4", depth=1)
+    eventually(lambda: rig.held == D(6), 10)
+    head = JournalHead(emergency_path(rig.journal, rig.app.config.paths.emergency))
+    newest = head.path.read_bytes()
+    rig.app.stop()
+    for path in rig.journal.parent.glob("journal.sqlite*"):
+        path.unlink()
+    for path, content in old.items():
+        path.write_bytes(content)
+    head.path.write_bytes(newest)  # as a kill leaves it
+    rig.bid("0.50")
+    began_s = time.monotonic()
+    rig.start()
+    rig.armed()
+    assert time.monotonic() - began_s > 5.0
+    assert rig.position is not None
+    assert rig.position.count == D(6)
+    assert "journal_old" in rig.view.alarms
+    assert "is older than what was written last" in capsys.readouterr().err

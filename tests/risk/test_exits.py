@@ -299,6 +299,24 @@ def test_a_flip_during_the_exit_rings_and_sends_nothing_more() -> None:
     assert "ALARM" in world.events
 
 
+def test_what_a_read_has_taken_off_already_does_not_explain_an_empty_one() -> None:
+    """Nine of ten are sold, by the answer alone; a read shows the one that is left, the next ones nothing."""
+    world = armed().bid("0.40").answer("9")
+    world.quiet(6).tell(world.positions("1"))
+    for _ in range(5):
+        world.quiet(1).tell(world.positions(None))
+    assert world.guard.count == D(1), "an exchange in trouble answers with nothing"
+    assert "CLOSED" not in world.events
+
+
+def test_what_was_sold_since_the_last_read_explains_an_empty_one() -> None:
+    """All ten are sold, by the answer alone: two reads without them confirm it."""
+    world = armed().bid("0.40").answer("10")
+    world.quiet(6).tell(world.positions(None))
+    world.quiet(1).tell(world.positions(None))
+    assert world.state == "GONE"
+
+
 def test_a_failed_positions_read_closes_nothing() -> None:
     """(E) An error, an empty page or a lagging read is no evidence of being flat."""
     world = armed()

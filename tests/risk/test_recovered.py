@@ -171,6 +171,7 @@ def test_an_armed_holding_is_known(tmp_path: Path) -> None:
     write(path, rows_of(armed(side=Side.NO)))
     found = recovered(path)
     assert (found.armed, found.intents, found.closed_ms) == ({KEY: Side.NO}, (), {})
+    assert {key: held.signed for key, held in found.held.items()} == {KEY: D(-10)}
 
 
 def test_a_closed_exit_is_over(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_a_closed_exit_is_over(tmp_path: Path) -> None:
     assert world.state == "GONE"
     write(tmp_path / "journal.sqlite", rows_of(world))
     found = recovered(tmp_path / "journal.sqlite")
-    assert (found.armed, found.intents) == ({}, ())
+    assert (found.armed, found.intents, found.held) == ({}, (), {})
     assert found.closed_ms == found.exited_ms == {KEY: world.utc_ms()}
 
 

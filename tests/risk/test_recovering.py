@@ -12,7 +12,7 @@ from base.model import Key, Side
 from base.risk.exit_lifecycle import Event, State
 from base.risk.intent import client_order_id
 from base.risk.messages import Line, PersonAsks, ReadOrders, ReadResting, Row
-from base.risk.recovered import OpenIntent, PastAttempt, PastOutcome, Recovered
+from base.risk.recovered import OpenIntent, PastAttempt, PastHolding, PastOutcome, Recovered
 from base.risk.recovering import recover
 from base.risk.rules import BelowFloor, Rule
 from tests.risk.world import EPOCH_MS, KEY, World
@@ -367,6 +367,33 @@ def test_a_read_that_lags_behind_an_end_of_before_begins_no_epoch() -> None:
     assert world.state == "UNPROTECTED"
 
 
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize(
+    ("listed", "lag_ms", "held"),
+    [
+        pytest.param("10", 0, "6", id="as before the sale"),
+        pytest.param("6", 0, "6", id="as after it"),
+        pytest.param("4", 0, "4", id="less: sold since"),
+        pytest.param("-10", 0, "10", id="the other side: nothing of it is known"),
+        pytest.param("10", -5_000, "10", id="bought since, by a read that is late enough"),
+    ],
+)
+def test_a_read_of_just_after_the_restart_shows_no_more_than_was_known(
+    listed: str, lag_ms: int, held: str, side: Side
+) -> None:
+    """Four of ten were sold a second before the restart: reads may lag behind that."""
+    signed = D(6) if side is Side.YES else D(-6)
+    world = World(STOP, side)
+    past_holding = PastHolding(signed, NOW_MS - 1_000)
+    recover(world.guards, Recovered(armed={KEY: side}, held={KEY: past_holding}), world.moment())
+    world.tell(world.positions(listed, lag_ms=lag_ms))
+    assert world.guard.count == D(held)
+    if held == "6" and listed == "10":
+        assert world.guards.catching_up_ms == {0: NOW_MS + 4_000}, "reads go on until one can tell"
+        world.quiet(5).tell(world.positions("10"))
+        assert world.guard.count == D(10), "it was bought since"
+
+
 @pytest.mark.parametrize("bid", ["0.59", "0.61"], ids=["touched", "not touched"])
 def test_a_trailing_peak_is_kept(bid: str) -> None:
     """Armed before the restart at a peak of 0.70: its trigger is 0.60 on the first fresh evidence."""
@@ -391,3 +418,15 @@ def test_a_damaged_journal_is_an_alarm_that_names_where_it_is_kept() -> None:
     alarm = world.line("ALARM")
     assert (alarm["reason"], alarm["details"]) == ("journal_corrupt", "journal.sqlite3.damaged-1")
     assert [e.event for e in restart().effects if isinstance(e, Line)] == []
+
+
+def test_an_old_journal_is_an_alarm_and_goes_on_with_no_exit() -> None:
+    """Its holding counts as armed: a breach that is seen makes a new exit, with an id of its own."""
+    world = World(STOP)
+    old = Recovered(armed={KEY: Side.YES}, intents=(past(State.STUCK, MISSED),)).of_old_journal()
+    recover(world.guards, old, world.moment())
+    world.effects.extend(world.guards.out.take())
+    assert world.line("ALARM")["reason"] == "journal_old"
+    world.hold().bid("0.45").quiet(6).bid("0.40")
+    assert world.state == "IN_FLIGHT"
+    assert world.sends[0].intent_id != INTENT

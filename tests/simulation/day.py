@@ -474,6 +474,7 @@ class Disk:
                 return
             self._program.told("an old journal is put back")
             threads.RUN.judge.journal_is_doubtful = True
+            threads.RUN.judge.lost_before_ms = day.exchange.now_ms
             with_restart = self._program.is_running
             if with_restart and self._program.process is not None:
                 self._program.kill("restored from a backup")

@@ -18,8 +18,14 @@ from typing import Any
 from base.errors import IllegalTransition
 from base.risk.emergency import emergency_path
 from base.risk.messages import Line
-from base.simulator.engine.events import Event, Filled, HoldingChanged, TopChanged
-from base.simulator.engine.market import Top
+from base.simulator.engine.events import (
+    BookChanged,
+    BookCleared,
+    Event,
+    Filled,
+    HoldingChanged,
+    TopChanged,
+)
 from base.simulator.engine.orders import Side as BookSide
 from tests.simulation.day import Day
 from tests.simulation.exchange import BASE_MS, SimulatedExchange
@@ -30,6 +36,8 @@ from tests.simulation.scheduler import Scheduler
 
 D = Decimal
 ZERO = D(0)
+BestPrices = tuple[D | None, D, D | None, D]
+"""Best bid and its size, best ask and its size."""
 ORDERS_PATH = "/portfolio/events/orders"
 FIRE_WITHIN_S = 2.0
 LAG_S = 3.0
@@ -49,6 +57,12 @@ QUIET_S = 15.0
 """So long after the last line of the log, and twice the lag of reads, nothing more is going to happen."""
 RECONCILED_S = 33.0
 """After the last fault the program's picture agrees with the exchange within this."""
+PACED_S = 70.0
+"""A pace that holds an exit lets it go within this."""
+REFUSED_S = 60.0
+"""An order that is refused left within this, even if the program was stopped meanwhile."""
+WRITTEN_S = 2.0
+"""A journal whose disk takes rows again has them after this."""
 SHOWN_S = LAG_S + 2.5
 """A view is half a second old, its price may have lagged, and the lag is measured to a second or so."""
 
@@ -78,14 +92,31 @@ class Attempt:
 
 @dataclass(slots=True)
 class Tops:
-    """The true top of a market, by time, on the YES scale."""
+    """The true top of a market, by time, on the YES scale.
 
-    at: deque[tuple[float, Top]] = field(default_factory=lambda: deque(maxlen=4000))
+    One action may change many levels, and each change is a frame: who has read half of them sees a top
+    that stood between two of them.
+    """
+
+    at: deque[tuple[float, BestPrices]] = field(default_factory=lambda: deque(maxlen=4000))
+    levels: defaultdict[BookSide, dict[D, D]] = field(default_factory=lambda: defaultdict(dict))
+
+    def changed(self, change: BookChanged, now_s: float) -> None:
+        """Apply one change of one level."""
+        levels = self.levels[change.side]
+        levels[change.price] = levels.get(change.price, ZERO) + change.delta
+        if levels[change.price] == 0:
+            del levels[change.price]
+        bids, asks = self.levels[BookSide.BID], self.levels[BookSide.ASK]
+        bid, ask = max(bids, default=None), min(asks, default=None)
+        self.at.append(
+            (now_s, (bid, ZERO if bid is None else bids[bid], ask, ZERO if ask is None else asks[ask]))
+        )
 
     def bids(self, side: str, from_s: float, to_s: float) -> list[tuple[Decimal | None, Decimal]]:
         """Every best bid on ``side``, with its size, that stood at some moment of the window."""
         found: list[tuple[Decimal | None, Decimal]] = []
-        standing: Top | None = None
+        standing: BestPrices | None = None
         for at_s, top in self.at:
             if at_s < from_s:
                 standing = top
@@ -96,10 +127,9 @@ class Tops:
         return found
 
 
-def _bid_of(top: Top, side: str) -> tuple[Decimal | None, Decimal]:
-    if side == "yes":
-        return top.bid, top.bid_size
-    return (None if top.ask is None else 1 - top.ask), top.ask_size
+def _bid_of(top: BestPrices, side: str) -> tuple[Decimal | None, Decimal]:
+    bid, bid_size, ask, ask_size = top
+    return (bid, bid_size) if side == "yes" else (None if ask is None else 1 - ask, ask_size)
 
 
 class Judge(Watch):
@@ -120,8 +150,10 @@ class Judge(Watch):
         self._sold: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._unknown_ids: set[str] = set()  # left while the journal could not be written
         self._as_of_ms = 0
+        self.lost_before_ms = 0.0  # when an older journal was put back
         self._alarms: dict[str, float] = {}
         self._turned_s: dict[str, float] = {}
+        self._paced_since: dict[str, float] = {}
         self._bad_since: dict[tuple[str, str], float] = {}
         self._journal: tuple[int, sqlite3.Connection] | None = None
         self.journal_is_doubtful = False  # it was replaced or could not be written: it need not know all
@@ -156,7 +188,12 @@ class Judge(Watch):
     def _on_event(self, event: Event) -> None:
         now_s = self._scheduler.now_s
         if isinstance(event, TopChanged):
-            self._tops[event.ticker].at.append((now_s, event.top))
+            top = event.top
+            self._tops[event.ticker].at.append((now_s, (top.bid, top.bid_size, top.ask, top.ask_size)))
+        elif isinstance(event, BookChanged):
+            self._tops[event.ticker].changed(event, now_s)
+        elif isinstance(event, BookCleared):
+            self._tops[event.ticker].levels.clear()
         elif isinstance(event, HoldingChanged):
             ticker = event.holding.ticker
             self._held[ticker] = event.holding.count
@@ -359,6 +396,12 @@ class Judge(Watch):
                 sent_ms = BASE_MS + attempt.left_s * 1000
                 if self._as_of_ms > sent_ms + MARGIN_MS and f"ticker={attempt.ticker}" in url:
                     attempt.reads_after += 1
+        if "/portfolio/positions" in url and status == 200 and self.lost_before_ms:
+            # An older journal names no such orders: what became of them shows in what is held.
+            for attempt in self.attempts.values():
+                sent_ms = BASE_MS + attempt.left_s * 1000
+                if sent_ms < self.lost_before_ms and self._as_of_ms > self.lost_before_ms + MARGIN_MS:
+                    attempt.is_settled = True
 
     @staticmethod
     def _settles(status: int, body: bytes) -> bool:
@@ -409,8 +452,9 @@ class Judge(Watch):
         if line.event == "TRIGGERED" and line.key is not None:
             self._check_triggered(line)
         if line.event == "REFUSED":
-            known = [a for a in self.attempts.values() if a.intent_id == str(line.fields.get("intent"))]
-            if len(known) < int(str(line.fields["attempt"])) and not self._unknown_ids:
+            intent_id = str(line.fields.get("intent"))
+            left_s = [a.left_s for a in self.attempts.values() if a.intent_id == intent_id]
+            if self._scheduler.now_s - max(left_s, default=-REFUSED_S) >= REFUSED_S and not self._unknown_ids:
                 self.violated("I11", f"an exit was refused before it left: {line.fields.get('reason')}")
         if line.event == "STUCK":
             intent_id = str(line.fields.get("intent"))
@@ -480,6 +524,7 @@ class Judge(Watch):
         for position in view.positions:
             self.reached_states.add(f"state {position.state}")
             self._check_prices(position)
+            self._check_goes_on(position, view.alarms)
             limit_s = SILENT_LIMITS_S.get(position.state)
             if position.state == "ARMED" and not position.freshness.is_proven and position.source != "rest":
                 limit_s = 5.0
@@ -499,8 +544,21 @@ class Judge(Watch):
                         f"{position.key.ticker} {position.state} {position.reason} for {now_s - since_s:.0f} s, silent",
                     )
                     self._bad_since[key] = now_s + 1e9
+        for ticker in set(self._paced_since) - {position.key.ticker for position in view.positions}:
+            del self._paced_since[ticker]
         for key in set(self._bad_since) - standing:
             del self._bad_since[key]
+
+    def _check_goes_on(self, position: Any, alarms: tuple[str, ...]) -> None:
+        """I12: an exit that sold too often waits, and goes on by itself."""
+        ticker = position.key.ticker
+        if f"{ticker}:paced" not in alarms or position.state != "TRIGGERED":
+            self._paced_since.pop(ticker, None)
+            return
+        since_s = self._paced_since.setdefault(ticker, self._scheduler.now_s)
+        if self._scheduler.now_s - since_s > PACED_S:
+            self.violated("I12", f"{ticker} has waited for its pace for {PACED_S:.0f} s")
+            self._paced_since[ticker] = self._scheduler.now_s + 1e9
 
     def _check_prices(self, position: Any) -> None:
         for price in (position.bid, position.executable):
@@ -526,6 +584,8 @@ class Judge(Watch):
         semantics, now_s = self.plan.semantics, self._scheduler.now_s
         if self._program.process is not None and self._program.process.machine.is_frozen:
             self._said_s = now_s
+        if self._paced_since:
+            return  # it has to go on by itself
         longest_s = max(semantics.read_lag_s, semantics.position_lag_s or 0.0)
         parts = self._program.parts
         if parts is None or not self._program.is_guarding:
@@ -537,7 +597,8 @@ class Judge(Watch):
         agrees = all(shown.get(ticker, ZERO) == count for ticker, count in held.items())
         lasted_s = now_s - self.day.evening_s
         is_quiet = now_s - self._said_s > QUIET_S + 2 * longest_s and lasted_s > QUIET_S
-        if (agrees and (not shown or is_quiet)) or (is_quiet and lasted_s > RECONCILED_S + 2 * longest_s):
+        is_done = agrees and not shown and lasted_s > WRITTEN_S
+        if is_done or (agrees and is_quiet) or (is_quiet and lasted_s > RECONCILED_S + 2 * longest_s):
             self.is_over = True
 
     def end(self) -> None:

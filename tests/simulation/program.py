@@ -130,6 +130,8 @@ class Program:
         self.process.is_dead = True
         if self.parts is not None and self.parts.journal.emergency is not None:
             self.parts.journal.emergency.close()  # the kernel frees its lock, too
+        if self.parts is not None and self.parts.journal.head is not None:
+            self.parts.journal.head.close()
         self.is_guarding, self.parts = False, None
         self.ends.append(why)
         self.told(f"killed: {why}")

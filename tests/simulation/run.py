@@ -13,6 +13,7 @@ from random import Random
 
 from base.risk.emergency import emergency_path
 from base.risk.journal_file import JournalFile
+from base.risk.journal_head import JournalHead
 from base.risk.messages import Row
 from tests.simulation import threads
 from tests.simulation.day import Day, Disk
@@ -78,7 +79,9 @@ def run(seed: int, *, keeps_diary: bool = False, plan: Plan | None = None) -> Re
     finally:
         judge.close()
         scheduler.close()
-        emergency_path(program.journal_path, None).unlink(missing_ok=True)
+        kept = emergency_path(program.journal_path, None)
+        for path in (kept, JournalHead(kept).path):
+            path.unlink(missing_ok=True)
         remove(folder)
     if seed % 16 == 0:
         gc.collect()
