@@ -37,7 +37,7 @@ LAST_LOOK_S = 0.3
 """What such a child is given to write down where its threads stand. Seconds."""
 STOP_S = 5.0
 OVERDUE_S = 3.0
-"""So long after it should have ended by ``--for`` and by ``STOP_S`` a child is killed. Seconds."""
+"""So long after a child should have ended by itself, by ``--for``, it is told to. Seconds."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
 LOOP_S, LOOP_DEATHS = 60.0, 3
 """So many deaths within so many seconds: from then on it only protects."""
@@ -84,7 +84,8 @@ class Parent:
         self._board, self._pid = Board(), 0
         self._past = Tally()  # of children that ended
         self._held = 0  # positions the last child that guarded knew of
-        self._deaths: list[float] = []  # boot clock
+        self._deaths = 0
+        self._died_s: list[float] = []  # the newest deaths, boot clock
         self._has_guarded = self._is_safe = False
         self._ends_by_s: float | None = None  # somebody, or something, ends us: the child's deadline
         self._status = DONE  # ours, when that is over
@@ -125,9 +126,12 @@ class Parent:
             self._exchange.stop()
 
     def _settings_now(self, before: Config) -> Config:
-        """What a new child begins with. A file that was spoiled meanwhile leaves nobody unguarded."""
+        """What a new child begins with: as while it runs, only the stops may have changed.
+
+        A file that was spoiled meanwhile leaves nobody unguarded.
+        """
         try:
-            return self._read_settings()
+            return before.model_copy(update={"stops": self._read_settings().stops})
         except ConfigError as e:
             tell(f"{e}\nThe settings read before stay in force.")
             return before
@@ -137,7 +141,7 @@ class Parent:
     def _one_child(self, config: Config, signals: Signals) -> Child | int | None:
         """Start one and watch it to its end; ``None``: it is to be followed by another."""
         self._board = board = Board()
-        parent, deaths = os.getpid(), len(self._deaths)
+        parent, deaths = os.getpid(), self._deaths
         flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
         try:
@@ -184,7 +188,9 @@ class Parent:
             self._manager.ready()
         self._manager.alive()
         is_overdue = self._end_s is not None and now_s > self._end_s + STOP_S + OVERDUE_S
-        if is_overdue or (self._ends_by_s is not None and now_s > self._ends_by_s):
+        if is_overdue and self._ends_by_s is None:
+            self._end(now_s)
+        if self._ends_by_s is not None and now_s > self._ends_by_s:
             self._kill()
         elif now_s - heard_s > SILENT_S:
             tell(f"The monitor has been silent for {SILENT_S:g} s: it is killed.")
@@ -236,10 +242,11 @@ class Parent:
         """Say that it died and wait a moment; a number: we end instead."""
         self._pid = 0
         now_s = self._clock.boot_s()
-        self._deaths.append(now_s)
-        recent = [death_s for death_s in self._deaths if now_s - death_s < LOOP_S]
-        self._is_safe |= len(recent) >= LOOP_DEATHS
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (len(recent) - 1))
+        self._deaths += 1
+        self._died_s = [died_s for died_s in [*self._died_s, now_s] if now_s - died_s < LOOP_S]
+        recent = len(self._died_s)
+        self._is_safe |= recent >= LOOP_DEATHS
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (recent - 1))
         put(1, _SHOW_CURSOR if os.isatty(1) else b"")  # its screen had no time to
         tell(
             f"{what}. It is started again in {pause_s:g} s; "

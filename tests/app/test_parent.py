@@ -37,6 +37,9 @@ exchange = {"environment": "custom", "rest_url": "http://127.0.0.1:1/x", "websoc
 def settings():
     if (folder / "spoiled").exists():
         raise ConfigError("stops", "is spoiled")
+    if (folder / "changed").exists():
+        exchange["rest_url"] = "http://127.0.0.1:2/x"
+        return Config.model_validate({"exchange": exchange, "stops": {"stale_after_s": Decimal(30)}})
     return Config.model_validate({"exchange": exchange})
 
 def live(child):
@@ -67,6 +70,8 @@ def live(child):
             child.board.count(Tally(triggered=2, filled=1, closed=1, profit=Decimal("-1.25"), alarms=3))
         elif name == "once" and child.deaths:
             break
+        elif name == "tell":
+            say(f"{child.config.exchange.rest_url} {child.config.stops.stale_after_s:g}")
         elif name == "exit":
             os._exit(int(value))
         elif name == "kill":
@@ -184,6 +189,15 @@ def test_configuration_error_of_a_later_child_ends_it_and_says_what_that_means(t
         in err
     )
     assert "stops: is spoiled\nThe settings read before stay in force." in err
+
+
+def test_settings_that_changed_meanwhile_hold_as_far_as_they_would_without_a_restart(tmp_path: Path) -> None:
+    """The stops of now; never another exchange or account than the one that was started with."""
+    with family(tmp_path, "guard", "tell", "sleep=0.3", "once", "kill=9") as found:
+        found.child(1)
+        (tmp_path / "changed").touch()
+        eventually(lambda: "http://127.0.0.1:1/x 30" in found.words)
+        assert "http://127.0.0.1:1/x 60" in found.words
 
 
 def test_third_death_within_a_minute_leaves_one_that_only_protects(tmp_path: Path) -> None:
