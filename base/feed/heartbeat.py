@@ -22,6 +22,3 @@ class Heartbeat:
     def __init__(self, name: str):
         self.name = name
         self.due_s = IDLE
-
-    def __repr__(self) -> str:
-        return f"Heartbeat({self.name!r}, due_s={self.due_s:.3f})"
