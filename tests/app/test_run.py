@@ -229,7 +229,7 @@ def test_child_without_a_parent_goes_on_guarding(tmp_path: Path) -> None:
 @pytest.mark.end_to_end
 def test_killed_child_is_followed_by_another_on_the_same_account(tmp_path: Path) -> None:
     """(I17, O11) Within five seconds; positions, stops and the sum of what happened are kept."""
-    with started(tmp_path, "run", "--no-ui", "--for", "10") as process:
+    with started(tmp_path, "run", "--no-ui", "--for", "8") as process:
         eventually(lambda: events_of(tmp_path).count("ARMED") >= 3, timeout_s=15)
         _, child = children_of(process)
         os.kill(child, signal.SIGKILL)
@@ -288,8 +288,9 @@ def test_embedded_exchange_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 DYING = """
 import sys
-from base.app import cli
+from base.app import cli, parent
 from base.risk.stop_loss import StopLossMonitor
+parent.LOOP_DEATHS = 2
 goes_round = StopLossMonitor._round
 StopLossMonitor._round = lambda self: None() if self.view().positions else goes_round(self)
 sys.exit(cli.main(sys.argv[1:]))
@@ -301,9 +302,9 @@ sys.exit(cli.main(sys.argv[1:]))
 def test_critical_thread_that_dies_again_and_again_leaves_a_monitor_that_only_protects(
     tmp_path: Path,
 ) -> None:
-    """(I17, K12) The process says so and ends; after the third time no strategy is started."""
+    """(I17, K12) The process says so and ends; then no strategy is started."""
     done = subprocess.run(
-        [sys.executable, "-c", DYING, "run", "--no-ui", "--for", "13", "--config", str(ROOT / "config.yaml")],
+        [sys.executable, "-c", DYING, "run", "--no-ui", "--for", "8", "--config", str(ROOT / "config.yaml")],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=40, check=False,
     )  # fmt: skip
     assert done.returncode == 0
