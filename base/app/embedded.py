@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from base.app.account_folder import drop_old_runs, folder_of, note_current
 from base.app.config import SimulatorConfig
 from base.errors import ConfigError
+from base.kalshi.auth import account_hash
 
 READY_S = 20.0
 STOP_S = 2.0
@@ -54,6 +57,25 @@ class EmbeddedExchange:
         except OSError as e:
             raise ConfigError("paths", f"{e.filename} cannot be written: {e.strerror}") from e
         return self._first_line(self._process)
+
+    def start_account(self, emergency: str | None) -> Reached:
+        """Start it; the key lies in the folder of its account, and what old runs left is gone.
+
+        Raises:
+            ConfigError: It did not start, or the folder cannot be written.
+        """
+        reached = self.start()
+        folder = folder_of(self._data, "simulated", account_hash(reached.key_id))
+        key = folder.path / "key"
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.move(Path(reached.private_key_path).parent, key)
+            note_current(self._data, folder)
+        except OSError as e:
+            self.stop()
+            raise ConfigError("paths.data", f"{folder.path} cannot be written: {e.strerror}") from e
+        drop_old_runs(self._data, emergency)
+        return replace(reached, private_key_path=str(key / Path(reached.private_key_path).name))
 
     def _launch(self, key_folder: Path, log: int) -> subprocess.Popen[str]:
         settings = self._settings

@@ -6,12 +6,14 @@ number that another process has today means nobody, if the machine was started a
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOST_BYTES = 200
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,12 @@ class LockOwner:
 
     def write(self, lock: int) -> None:
         """Write into the lock's file; who reads it is told whole lines only."""
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{self.pid} {self.boot_id}\n".encode(), 0)
-        os.fsync(lock)
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{self.pid} {self.boot_id}\n".encode(), 0)
+            os.fsync(lock)
+        except OSError as e:  # a full disk: the lock holds all the same
+            _log.warning("lock_owner_not_written why=%s", ascii(str(e)))
 
 
 def owner_in(lock: int) -> LockOwner | None:

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from base.app.account_folder import AccountFolder, drop_old_runs, folder_of, note_current
+from base.app.account_folder import AccountFolder, folder_of
 from base.app.alerting import Alerting
 from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile, ConfigWatch
 from base.app.control import ControlServer
 from base.app.credentials import Access, access_to
 from base.app.embedded import EmbeddedExchange
+from base.app.heartbeat_file import HeartbeatFile
+from base.app.last_words import end_process
+from base.app.parent import Child
 from base.app.positions import Positions
-from base.app.starting import recover
+from base.app.starting import claim_in_turn, recover
 from base.app.status_report import status_report
-from base.app.stderr import CurrentStderr, drain
+from base.app.stderr import drain
 from base.app.stopping import STOP_S, Stops
 from base.app.strategy_view import (
     AccountMarkets,
@@ -36,9 +38,11 @@ from base.app.strategy_view import (
     WatchedMarkets,
     held_by,
 )
+from base.app.watchdog import Died, Watchdog
 from base.app.wiring import Parts
 from base.clock import Clock, SystemClock
-from base.risk.messages import Line, SettingsChanged
+from base.feed.heartbeat import IDLE, Heartbeat
+from base.risk.messages import AlarmChanged, Line, SettingsChanged
 from base.risk.ports import MonitorView
 from base.strategy.contract import Context, Strategy
 from base.strategy.gateway import GuardedGateway
@@ -49,16 +53,11 @@ from base.ui.screen import Screen
 DEMO_STRATEGY = "base.strategy.demo:Demo"
 LOG_LINES = 50
 UNCRITICAL_STOP_S = 0.5
+START_S = 300.0
+"""A start that takes longer is stuck. Seconds."""
+LOCK_PATIENCE_S = 120.0
+"""How long a restarted process waits for whoever took the account over: longer than a flatten takes."""
 _log = logging.getLogger(__name__)
-Died = Callable[[str, BaseException | None], None]
-
-
-def end_process(thread: str, error: BaseException | None) -> None:
-    """End the process at once: a monitor without one of its critical threads guards nothing."""
-    said = f"The thread {thread} died ({error!r}): this process ends, nothing is guarded now.\n"
-    CurrentStderr().write(said)
-    drain()
-    os._exit(1)
 
 
 class TradingApp:
@@ -66,10 +65,11 @@ class TradingApp:
 
     Args:
         config: The settings.
-        died: Told the name of a critical thread that died, and its error; ends the process by default.
+        died: Told the name of a critical thread that died or is stuck, and why; ends the process by default.
         clock: The clocks of this machine.
         environ: Environment variables, for credentials.
         source: The file the settings came from; it is read again when it changes.
+        child: What its parent process told it, if it has one: ``run`` does.
     """
 
     positions: Positions
@@ -82,16 +82,17 @@ class TradingApp:
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
         source: ConfigFile | None = None,
+        child: Child | None = None,
     ):
         self.config = config
-        self._died, self._source = died, source
+        self._died, self._source, self._child = died, source, child
         self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
         self.stopping = threading.Event()
         self._stops = Stops(self._clock)
+        self._watchdog = Watchdog(self._clock, self._died, self._stood_still, self._show_alive)
         self._parts: Parts | None = None
         self._folder: AccountFolder | None = None
-        self._embedded: EmbeddedExchange | None = None
         self._config_watch: ConfigWatch | None = None
 
     @classmethod
@@ -124,14 +125,23 @@ class TradingApp:
         """
         strategy = self._load_strategy()
         alerting = Alerting(self.config, self._clock)
+        starting = Heartbeat("start")
+        starting.due_s = self._clock.boot_s() + START_S
         try:
+            self._watchdog.watch(starting, lambda: True)
+            self._stops.add("watchdog", self._watchdog.stop)
+            self._watchdog.start()
             access, folder = self._open_account()
-            parts = Parts(self.config, access, folder, self._clock, self._died)
+            counted = None if self._child is None else self._child.board.count
+            parts = Parts(self.config, access, folder, self._clock, self._died, counted)
             self._stops.add("event log", lambda _: parts.events.close())
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
             alerting.start(parts, self._stops, self.open_positions)
             recover(parts, self.config, access, self._clock, self._stops, self.stopping)
+            for heart, is_alive in parts.critical:
+                self._watchdog.watch(heart, is_alive)
+            self._tell_parent()
             self.positions = Positions(
                 parts.monitor, lambda: parts.reconciler.subaccounts, parts.own_subaccount
             )
@@ -140,6 +150,7 @@ class TradingApp:
             self._start_control(folder)
             self._watch_config(parts)
             alerting.start_heartbeat(parts, self._stops, self.missing_part)
+            starting.due_s = IDLE
         except BaseException:
             self.stop()
             raise
@@ -147,6 +158,7 @@ class TradingApp:
     def stop(self, timeout_s: float = STOP_S) -> list[str]:
         """End everything within ``timeout_s`` seconds; return the names of what would not end."""
         self.stopping.set()
+        self._watchdog.judge_no_more()
         late = self._stops.run(timeout_s)
         if late:
             _log.warning("did not end in time: %s", ", ".join(late))
@@ -156,23 +168,27 @@ class TradingApp:
     def _open_account(self) -> tuple[Access, AccountFolder]:
         """Find who we are, and take the folder of that account."""
         data, logs = Path(self.config.paths.data), Path(self.config.paths.logs)
-        reached, embedded = None, None
-        if self.config.is_simulated:
-            embedded = self._embedded = EmbeddedExchange(self.config.simulator, data, logs)
+        child = self._child
+        reached = None if child is None else child.exchange
+        if self.config.is_simulated and child is None:
+            embedded = EmbeddedExchange(self.config.simulator, data, logs)
             self._stops.add("embedded exchange", lambda _: embedded.stop())
-            reached = embedded.start()
+            reached = embedded.start_account(self.config.paths.emergency)
+            self._watchdog.watch(Heartbeat("embedded exchange"), lambda: embedded.is_running)
         access = access_to(self.config, self._environ, reached)
         folder = folder_of(data, access.environment, access.signer.account_hash)
-        folder.claim()
+        patience_s = LOCK_PATIENCE_S if child is not None and child.deaths else 0.0
+        claim_in_turn(folder, patience_s, self._clock, self.stopping)
         self._stops.add("lock", lambda _: folder.release())
-        if embedded is not None and embedded.key_folder is not None:
-            shutil.move(embedded.key_folder, folder.path / "key")
-            note_current(data, folder)
-            drop_old_runs(data, self.config.paths.emergency)
+        heartbeat = HeartbeatFile(folder.heartbeat, self._clock, self._watchdog.is_in_time)
+        self._stops.add("heartbeat file", heartbeat.stop, longest_s=UNCRITICAL_STOP_S)
+        heartbeat.start()
         return access, folder
 
     def _load_strategy(self) -> Strategy | None:
         """Make the strategy before anything is started: a mistake in it must not end a running guard."""
+        if self._child is not None and self._child.is_safe:
+            return None
         name = self.config.strategy.class_name or (DEMO_STRATEGY if self.config.is_simulated else None)
         return None if name is None else load_strategy(name)
 
@@ -232,6 +248,29 @@ class TradingApp:
 
     # --- while it runs --------------------------------------------------------------------------
 
+    def ring(self, reason: str, *, is_on: bool = True, details: str = "-") -> None:
+        """Let an alarm ring that belongs to no position, or end it."""
+        if self._parts is not None:
+            self._parts.monitor.submit(AlarmChanged(reason=reason, is_on=is_on, details=details))
+
+    def _tell_parent(self) -> None:
+        """Guarding has begun; what befell those before is no secret either."""
+        if (child := self._child) is None:
+            return
+        child.board.guards_now()
+        if child.is_safe:
+            self.ring("crash_loop", details=f"{child.deaths}_deaths")
+        elif child.deaths:
+            self.ring("restarted", details=f"{child.deaths}_deaths")
+
+    def _show_alive(self) -> None:
+        if self._child is not None:
+            self._child.board.beat(self._clock.boot_s(), self.open_positions())
+
+    def _stood_still(self) -> None:
+        if self._parts is not None:
+            self._parts.feed.stood_still()
+
     def view(self) -> MonitorView:
         """What the monitor knows now; empty before the start."""
         return MonitorView() if self._parts is None else self._parts.monitor.view()
@@ -280,21 +319,8 @@ class TradingApp:
         """What should run and does not, in words; ``None``: nothing is missing."""
         if self._parts is None or self.stopping.is_set():
             return None
-        parts = self._parts
-        threads: list[threading.Thread] = [
-            parts.journal,
-            parts.monitor,
-            parts.reconciler,
-            *parts.executor.threads,
-        ]
-        dead = [thread.name for thread in threads if not thread.is_alive()]
-        dead += [] if parts.feed.is_alive() else ["websocket manager"]
-        dead += [] if parts.refresher.is_alive() else ["price refresher"]
-        if dead:
-            return f"the thread {dead[0]} died"
-        if self._embedded is not None and not self._embedded.is_running:
-            return "the embedded exchange ended"
-        return None
+        dead = [heart.name for heart, is_alive in self._parts.critical if not is_alive()]
+        return f"the thread {dead[0]} died" if dead else None
 
     def open_positions(self) -> int:
         """How many positions are held, as the monitor knows it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
+from base.app.account_folder import AccountFolder, InUse
 from base.app.config import Config
 from base.app.credentials import Access, explain_refusal
 from base.app.stderr import CurrentStderr
@@ -26,6 +27,8 @@ TAKEN_S = 2.0
 KEY_WATCH_STOP_S = 0.5
 HOLD_LOG_STOP_S = 0.5
 POLL_S = 0.02
+LOCK_S = 0.2
+"""How often a process that was started again looks whether the account is free. Seconds."""
 _log = logging.getLogger(__name__)
 
 
@@ -73,6 +76,29 @@ def recover(
         if stopping.wait(POLL_S):
             return
     key_watch.start()
+
+
+def claim_in_turn(folder: AccountFolder, patience_s: float, clock: Clock, stopping: threading.Event) -> None:
+    """Take the account's folder; wait for it, for another process may have taken it over to flatten.
+
+    Raises:
+        ConfigError: It is not free within ``patience_s`` seconds, or it cannot be written.
+        Interrupted: Somebody ended the program meanwhile.
+    """
+    deadline_s, has_told = clock.boot_s() + patience_s, False
+    while True:
+        try:
+            return folder.claim()
+        except InUse as e:
+            if clock.boot_s() >= deadline_s:
+                raise
+            if not has_told:
+                CurrentStderr().write(
+                    f"{e.what.rpartition(':')[0]}: it is waited for, {patience_s:g} s long\n"
+                )
+                has_told = True
+        if stopping.wait(LOCK_S):
+            raise Interrupted("ended before the account was free")
 
 
 def _reach(parts: Parts, access: Access, clock: Clock, stopping: threading.Event) -> None:

@@ -15,6 +15,7 @@ from base.app.stderr import CurrentStderr
 from base.clock import Clock
 from base.errors import MonitorError, RequestRefused
 from base.feed.clock_offset import ClockOffset
+from base.feed.heartbeat import Heartbeat
 from base.feed.refresher import BookReader, PriceRefresher
 from base.kalshi.messages import Subscribed
 from base.kalshi.rate_budget import RateBudget
@@ -31,7 +32,7 @@ from base.risk.messages import Answered, Linked, Message, ReadFailed
 from base.risk.paper import PaperExchange
 from base.risk.ports import OrderPort
 from base.risk.reconciler import Reconciler
-from base.risk.stop_loss import StopLossMonitor
+from base.risk.stop_loss import Counted, StopLossMonitor
 from base.strategy.gateway import EntryPort
 
 LOG_NAME = "stop_loss.log"
@@ -115,8 +116,17 @@ class Parts:
         ConfigError: The log cannot be written.
     """
 
-    def __init__(self, config: Config, access: Access, folder: AccountFolder, clock: Clock, crashed: Crashed):
+    def __init__(
+        self,
+        config: Config,
+        access: Access,
+        folder: AccountFolder,
+        clock: Clock,
+        crashed: Crashed,
+        counted: Counted | None = None,
+    ):
         self._config, self._access, self._clock, self._crashed = config, access, clock, crashed
+        self._counted = counted
         self._settings = config.stops.as_settings()
         self._budget, self._offset, self._inbox = RateBudget(clock), ClockOffset(), _Inbox()
         log = Path(config.paths.logs) / LOG_NAME
@@ -132,12 +142,13 @@ class Parts:
         self.entries: EntryPort = self.paper or self.clients.strategy
         self.feed = self._feed()
         self.refresher = self._refresher()
-        self.executor = ExitExecutor(self.orders, clock)
+        self.executor = ExitExecutor(self.orders, clock, crashed=crashed)
         self.reconciler = Reconciler(
             self.paper or self.clients.account,
             clock,
             subaccounts=config.exchange.subaccounts,
             submit=self._inbox.submit,
+            crashed=crashed,
         )
         self.monitor = self._inbox.monitor = self._monitor()
         self.submit = self._inbox.submit
@@ -153,6 +164,19 @@ class Parts:
             submit=self._inbox.submit,
         )
         return watch
+
+    @property
+    def critical(self) -> tuple[tuple[Heartbeat, Callable[[], bool]], ...]:
+        """The threads without which nothing is guarded: each one's heartbeat, and whether it lives."""
+        executors = zip(self.executor.hearts, self.executor.threads, strict=True)
+        return (
+            (self.feed.heart, self.feed.is_alive),
+            (self.refresher.heart, self.refresher.is_alive),
+            (self.journal.heart, self.journal.is_alive),
+            (self.monitor.heart, self.monitor.is_alive),
+            *((heart, thread.is_alive) for heart, thread in executors),
+            (self.reconciler.heart, self.reconciler.is_alive),
+        )
 
     @property
     def own_subaccount(self) -> int:
@@ -247,4 +271,5 @@ class Parts:
             is_live=self._config.is_live,
             subaccounts=self._config.exchange.subaccounts,
             crashed=self._crashed,
+            counted=self._counted,
         )

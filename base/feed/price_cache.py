@@ -35,6 +35,20 @@ class PriceCache(PriceEntries):
         for watch in to_wake:
             watch.wake()
 
+    def distrust(self) -> None:
+        """Nothing known so far proves anything: this process stood still, and nobody saw what happened.
+
+        Each proof comes back with what is received from now on; what was touched before is forgotten.
+        """
+        with self._lock:
+            self._heard_s, self._lag, self._book_heard_s = None, None, float("-inf")
+            for ticker, entry in self._entries.items():
+                entry.alive_s = None
+                self._restart_watches(ticker, entry)
+            to_wake = {watch for entry in self._entries.values() for watch, _ in entry.watches}
+        for watch in to_wake:
+            watch.wake()
+
     def heard(self, at_s: float, lag: Lag | None = None, *, in_book_sequence: bool = False) -> None:
         """Note that a frame came in on the current connection at ``at_s``."""
         with self._lock:

@@ -15,6 +15,7 @@ from typing import Protocol
 from base.clock import Clock
 from base.errors import MonitorError, RequestRefused
 from base.feed.backoff import Backoff
+from base.feed.heartbeat import STUCK_S, Heartbeat
 from base.feed.price_audit import PriceAudit
 from base.feed.price_cache import PriceCache
 from base.feed.worker import Crashed, Worker
@@ -30,6 +31,8 @@ UNPROVEN_FOR_S = 0.3
 """A proof that is back within this time was only late: nothing is read for it."""
 CALLS_PER_S = 10.0
 """Half of the smallest tier's read budget: 200 tokens a second at 10 a call."""
+READ_S = 3.0
+"""What a reader may take for one call, all told. Seconds."""
 SPOILED = frozenset({400, 404, 414})
 """Refusals of a whole call that one of its markets may be the reason of."""
 FIRST_RETRY_S = 0.5
@@ -76,6 +79,7 @@ class PriceRefresher:
         self._held = held
         self._audit = PriceAudit(cache, on_disagreement or (lambda ticker: None))
         self._worker = Worker("price refresher", self.run_once, TICK_S, on_crashed or _log_crash)
+        self.heart = Heartbeat(self._worker.name)
         self._lock = threading.Lock()  # requests
         self._asked: dict[str, None] = {}  # guarded by _lock, in order; taken whole before a read begins
         # Owned by the thread:
@@ -119,6 +123,7 @@ class PriceRefresher:
     def run_once(self) -> None:
         """Do one round: what was asked for, then what is due, then the audit."""
         now_s = self._clock.boot_s()
+        self.heart.due_s = now_s + STUCK_S
         held = set(self._held())
         due = self._due(held, now_s)
         if now_s < self._not_before_s:
@@ -178,6 +183,7 @@ class PriceRefresher:
         if self._worker.is_stopping:
             return False
         started_s = self._clock.boot_s()
+        self.heart.due_s = started_s + READ_S + STUCK_S
         self.calls += 1
         try:
             quotes = self._reader.read_books(tickers)

@@ -96,6 +96,10 @@ class FeedSession:
         if market is not None and market.is_trusted:
             self._books.distrust((market,), now_s)
 
+    def distrust_all(self, now_s: float) -> None:
+        """Nobody knows what was missed: fetch every book anew."""
+        self._books.missed(now_s)
+
     # --- the connection -------------------------------------------------------------------------
 
     def connected(self, epoch: int, now_s: float) -> None:

@@ -86,6 +86,8 @@ class FrameHandlers:
     def _call(self, fn: Callable[[Any], None], fact: object) -> None:
         try:
             fn(fact)
+        except MemoryError:
+            raise
         except Exception:  # theirs, and the feed must go on
             self._stats.callback_errors += 1
             log.exception("a feed handler failed")

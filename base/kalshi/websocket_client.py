@@ -20,6 +20,7 @@ from base.clock import Clock
 from base.errors import TransportError, WireError
 from base.feed.clock_offset import ClockOffset
 from base.feed.freshness import CONNECTION_S, ConnectionFacts
+from base.feed.heartbeat import STUCK_S, Heartbeat
 from base.kalshi.auth import Signer
 from base.kalshi.buffered_socket import Waker
 from base.kalshi.commands import TRADE
@@ -65,6 +66,8 @@ class WebSocketManager:
         self._stats = FeedStats()
         self._handlers = FrameHandlers(self._stats, on_account_event, on_connected, on_disconnected)
         self._on_crashed = on_crashed
+        self.heart = Heartbeat("websocket manager")
+        self._handshake_timeout_s = handshake_timeout_s
         self._waker = Waker()
         self._connector = Connector(url, signer, clock, Dialer(clock), self._waker, handshake_timeout_s)
         self._thread: threading.Thread | None = None
@@ -136,6 +139,12 @@ class WebSocketManager:
         self._asked.append((lambda name: self._session.distrust(name, self._clock.boot_s()), ticker))
         self._waker.wake()
 
+    def stood_still(self) -> None:
+        """This process did not run for a while: what is known is no evidence any more, get it anew."""
+        self._cache.distrust()
+        self._asked.append((lambda _: self._session.distrust_all(self._clock.boot_s()), ""))
+        self._waker.wake()
+
     def reset_backoff(self) -> None:
         """Try to connect again within a second: something else reached the exchange."""
         self._reset_asked = True
@@ -170,6 +179,7 @@ class WebSocketManager:
             )
 
     def _connect_once(self) -> None:
+        self.heart.due_s = self._clock.boot_s() + self._handshake_timeout_s + STUCK_S
         try:
             link = self._connector.open(self._stopping.is_set)
         except (HandshakeRefused, TransportError) as e:
@@ -260,9 +270,11 @@ class WebSocketManager:
 
     def _tick(self, link: WebSocketLink) -> None:
         now_s = self._clock.boot_s()
+        self.heart.due_s = now_s + STUCK_S
         self._take_wants(now_s)
         for text in self._session.due(now_s):
             link.send(text)
+            self.heart.due_s = self._clock.boot_s() + STUCK_S  # each may wait for a slow peer
         if now_s >= self._next_ping_s:
             self._next_ping_s = now_s + PING_S
             link.ping()
@@ -298,6 +310,7 @@ class WebSocketManager:
         )
         until_s = self._clock.boot_s() + delay_s
         while not self._stopping.is_set() and (left_s := until_s - self._clock.boot_s()) > 0:
+            self.heart.due_s = until_s + STUCK_S
             self._waker.wait(left_s)
             self._waker.clear()
             now_s = self._clock.boot_s()

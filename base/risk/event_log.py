@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -66,6 +67,9 @@ class EventLog:
             try:
                 self._follow_path()
                 self._file.write(text + "\n")
+            except (OSError, ValueError) as e:
+                self._failed(e)
+            try:
                 if line.event in LOUD or line.fields.get("reason") in RELOADED:
                     self._echo.write(text + "\n")
                     self._echo.flush()
@@ -76,6 +80,13 @@ class EventLog:
                 self._hear(line)
             except Exception:  # whoever listens, the exit goes on
                 self.failures += 1
+
+    def _failed(self, error: Exception) -> None:
+        """A full disk. What is loud is on stderr all the same; so is this, once."""
+        self.failures += 1
+        if self.failures == 1:
+            with suppress(OSError, ValueError):
+                self._echo.write(f"{self._path} cannot be written: {error}\n")
 
     def _open(self) -> TextIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +109,7 @@ class EventLog:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self._lock, suppress(OSError):
             self._file.close()
 
 

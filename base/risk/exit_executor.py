@@ -14,12 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from base.clock import Clock
+from base.feed.heartbeat import IDLE, STUCK_S, Heartbeat
+from base.feed.worker import Crashed
 from base.model import Accepted, Departure, NotSent, Outcome, Unanswered
 from base.risk.decide import FIRE_WITHIN_S
 from base.risk.messages import Answered, Message, Send, Sweep, Swept
 from base.risk.ports import OrderPort
 
 Submit = Callable[[Message], None]
+ANSWER_S = 3.0
+"""What the order port may take for one order, all told. Seconds."""
 _Queued = tuple[Send, threading.Event]
 _log = logging.getLogger(__name__)
 
@@ -27,15 +31,17 @@ _log = logging.getLogger(__name__)
 class ExitExecutor:
     """A few threads that take the most urgent order from one queue."""
 
-    def __init__(self, orders: OrderPort, clock: Clock, threads: int = 4):
+    def __init__(self, orders: OrderPort, clock: Clock, threads: int = 4, crashed: Crashed | None = None):
         self._orders = orders
+        self._crashed = crashed
         self._clock = clock
         self._queue: queue.PriorityQueue[tuple[Decimal, int, _Queued | None]] = queue.PriorityQueue()
         self._number = itertools.count()
         self._submit: Submit | None = None
+        self.hearts = tuple(Heartbeat(f"exit-executor-{n + 1}") for n in range(threads))
         self._threads = [
-            threading.Thread(target=self._run, name=f"exit-executor-{n + 1}", daemon=True)
-            for n in range(threads)
+            threading.Thread(target=self._run, args=(heart,), name=heart.name, daemon=True)
+            for heart in self.hearts
         ]
         self._sweepers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="order-sweep")
 
@@ -90,14 +96,18 @@ class ExitExecutor:
     def _cancel(self, work: Sweep, order_id: str) -> bool:
         try:
             outcome = self._orders.cancel(order_id, work.key.ticker, work.exchange_index, work.key.subaccount)
+        except MemoryError as e:
+            if self._crashed is not None:  # nobody looks into a pool's futures
+                self._crashed("order-sweep", e)
+            return False
         except Exception:
             # The port promises not to raise; if it does, a cancel that may have failed blocks no exit.
             _log.exception("a cancel failed unforeseen")
             return False
         return isinstance(outcome, Accepted)
 
-    def _run(self) -> None:
-        while (queued := self._queue.get()[2]) is not None:
+    def _run(self, heart: Heartbeat) -> None:
+        while (queued := self._next(heart)) is not None:
             item, clearance = queued
             outcome = self._place(item, clearance)
             self._tell(
@@ -110,6 +120,12 @@ class ExitExecutor:
                 )
             )
 
+    def _next(self, heart: Heartbeat) -> _Queued | None:
+        heart.due_s = IDLE
+        queued = self._queue.get()[2]
+        heart.due_s = self._clock.boot_s() + ANSWER_S + STUCK_S
+        return queued
+
     def _place(self, item: Send, clearance: threading.Event) -> Outcome:
         """Send once. Evidence that has grown old while it queued sends nothing: decide anew."""
         client_id = item.order.client_order_id
@@ -118,6 +134,8 @@ class ExitExecutor:
             return NotSent(client_order_id=client_id, why="evidence_too_old")
         try:
             return self._orders.place_exit(item.order, Departure(leave_by_s, clearance.wait))
+        except MemoryError:
+            raise  # ends the thread, and with it the process: a start is a clean one
         except Exception as e:
             # The port promises not to raise. If it does, bytes may have left: only evidence can tell.
             return Unanswered(client_order_id=client_id, why=f"failed_{type(e).__name__}")

@@ -10,6 +10,7 @@ import os
 import queue
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from io import TextIOWrapper
@@ -106,7 +107,8 @@ class HoldLog:
         while (lines := self._queue.get()) is not None:
             text = "\n".join(json_text(line) for line in lines)
             self._file.handle(logging.makeLogRecord({"msg": text}))
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
 
 class _PrivateFile(RotatingFileHandler):

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 import queue
-import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from base.clock import Clock, SystemClock
 from base.errors import ConfigError
-from base.risk.emergency import EmergencyFile, as_kept
-from base.risk.journal_file import JournalFile
-from base.risk.journal_head import JournalHead
+from base.feed.heartbeat import IDLE, STUCK_S, Heartbeat
+from base.risk.emergency import EmergencyFile, Kept, as_kept
+from base.risk.journal_batch import NO_ROOM, Batch, is_fatal, is_of_the_disk
+from base.risk.journal_file import JournalFile, is_full
+from base.risk.journal_head import Head, JournalHead
 from base.risk.messages import Row
 from base.risk.recovered import Recovered
 
@@ -31,14 +32,6 @@ MOST_QUEUED = 10_000
 MOST_UNWRITTEN = 10_000
 MOST_DECISIONS = 500
 """Rounds waiting for the disk beyond which decisions, the largest rows and no order's, are let go."""
-# What the disk says: the rows are right and may be written later. Anything else is said of a row.
-_OF_THE_DISK = frozenset({
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_NOTADB,
-})  # fmt: skip
-# After these the file is not written to any more: a sync that failed may have lost what it seemed to hold.
-_FATAL = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _log = logging.getLogger(__name__)
 
 
@@ -51,17 +44,21 @@ class Journal(threading.Thread):
         self.emergency = emergency
         self.warnings: tuple[str, ...] = ()  # what a person should know of the files, once it is open
         self._clock = clock or SystemClock()
-        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self.heart = Heartbeat(self.name)
+        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._opened = threading.Event()
         self._open_error: Exception | None = None
         self._recovered = Recovered()
         # Owned by the caller:
-        self._given_up: _Batch | None = None  # nobody waits twice for a disk that hangs
+        self._given_up: Batch | None = None  # nobody waits twice for a disk that hangs
         self._failures_told = 0
         # Owned by this thread, read by others:
         self.failures = 0
-        self._unwritten: list[_Batch] = []  # that the disk refused, oldest first
+        self._unwritten: list[Batch] = []  # that the disk refused, oldest first
         self._is_failing = False
+        self._file: JournalFile | None = None  # none: its disk was full at the start, and still is
+        self._left: list[list[Kept]] = []  # what an emergency file kept and the journal does not have yet
+        self._next_try_s = 0.0
         self.head = None if emergency is None else JournalHead(emergency.path)
         self._death: Exception | None = None  # the disk lost what it had: this file is not written to again
         self._has_lost_rows = False  # some were not right and stand nowhere, or only in the emergency file
@@ -90,7 +87,7 @@ class Journal(threading.Thread):
         """
         if self._queue.qsize() >= MOST_QUEUED:
             return False
-        batch = _Batch(rows)
+        batch = Batch(rows)
         self._queue.put(batch)
         if not wait:
             return self.check()
@@ -122,9 +119,9 @@ class Journal(threading.Thread):
         if self.ident is not None:
             self._queue.put(None)
             self.join(timeout_s)
-        is_needed = self._unwritten or self._has_lost_rows or self.is_alive() or self._open_error is not None
+        is_needed = self._unwritten or self._left or self._has_lost_rows or self._open_error is not None
         for kept in (self.emergency, self.head):
-            if kept is not None and is_needed:
+            if kept is not None and (is_needed or self.is_alive()):
                 kept.close()
             elif kept is not None:
                 kept.remove()
@@ -134,22 +131,66 @@ class Journal(threading.Thread):
     def run(self) -> None:
         """Own the file: write what comes, a transaction for all that waits."""
         try:
-            file = JournalFile(self.path, self._clock)
-            self._note_damage(file)
-            is_old = self._note_age(file)
-            self._take_emergency_rows(file)
-            self._recovered = file.recovered()
-            if is_old:
-                self._recovered = self._recovered.of_old_journal()
+            self._begin()
         except Exception as e:
             self._open_error = e
             self._opened.set()
             return
         self._opened.set()
         try:
-            self._serve(file)
+            self._serve()
         finally:
+            if self._file is not None:
+                self._file.close()
+
+    def _begin(self) -> None:
+        """Learn what the files hold. A disk that is full keeps nobody from guarding: rows wait for room."""
+        self._open_emergency()
+        head = None if self.head is None else self.head.open()
+        try:
+            self._recovered = self._open_file(head)
+            if self.emergency is not None:
+                self.emergency.empty()
+        except Exception as e:
+            if not is_full(e):
+                raise
+            self._is_failing = True
+            self.warnings += (
+                f"{self.path}: its disk is full. Positions are guarded; orders are noted in the emergency "
+                "file: make room",
+            )
+            copy = JournalFile(self.path, self._clock, in_memory=True)
+            self._recovered = self._learn(copy, head)
+            copy.close()
+        if self.emergency is not None and self.emergency.lies_beside(self.path):
+            where = f"paths.emergency: {self.emergency.path}"
+            self.warnings += (f"{where} lies on the disk of the journal: name a folder on another one",)
+
+    def _open_file(self, head: Head | None = None) -> Recovered:
+        """Open the file, and write into it first of all what the emergency file kept."""
+        file = JournalFile(self.path, self._clock)
+        try:
+            self._note_damage(file)
+            found = self._learn(file, head)
+        except BaseException:
             file.close()
+            raise
+        self._file, self._left = file, []
+        return found
+
+    def _learn(self, file: JournalFile, head: Head | None) -> Recovered:
+        """What journal and emergency file know together. ``head``: the newest row that the last run wrote."""
+        is_old = head is not None and file.lacks(head)
+        if carried := file.carry_over(self._left):
+            _log.warning("emergency_rows_carried_over count=%d", carried)
+        if is_old and file.kept_aside is None:  # else that is said already
+            self.warnings += (
+                f"{file.path} is older than what was written last, as from a backup: exits that were under "
+                "way are not gone on with. Nothing is sold before all that was sold shows: look at your "
+                "positions",
+            )
+        found = file.recovered()
+        return found.of_old_journal() if is_old else found
 
     def _note_damage(self, file: JournalFile) -> None:
         if file.kept_aside is not None:
@@ -158,47 +199,46 @@ class Journal(threading.Thread):
                 "one is begun. What was armed or on its way out is not known: look at your positions",
             )
 
-    def _note_age(self, file: JournalFile) -> bool:
-        """Say so if the journal is an older one than that of the last run."""
-        head = None if self.head is None else self.head.open()
-        if head is None or not file.lacks(head):
-            return False
-        if file.kept_aside is not None:
-            return True  # that is said already
-        self.warnings += (
-            f"{file.path} is older than what was written last, as from a backup: exits that were under way "
-            "are not gone on with. Nothing is sold before all that was sold shows: look at your positions",
-        )
-        return True
-
-    def _take_emergency_rows(self, file: JournalFile) -> None:
-        """Carry over what an earlier run left in the emergency file, then empty it."""
+    def _open_emergency(self) -> None:
+        """Take what an earlier run left in the emergency file."""
         if self.emergency is None:
             return
-        where = f"paths.emergency: {self.emergency.path}"
         try:
-            rounds = self.emergency.open()
+            self._left = self.emergency.open()
         except OSError as e:
+            where = f"paths.emergency: {self.emergency.path}"
             self.warnings += (f"{where} cannot be used ({e}): if the disk fails, an order leaves no trace",)
             self.emergency = None
-            return
-        if carried := file.carry_over(rounds):
-            _log.warning("emergency_rows_carried_over count=%d", carried)
-        self.emergency.empty()
-        if self.emergency.lies_beside(self.path):
-            self.warnings += (f"{where} lies on the disk of the journal: name a folder on another one",)
 
-    def _serve(self, file: JournalFile) -> None:
+    def _serve(self) -> None:
         is_last = False
         while not is_last:
             batches, is_last = self._take()
-            self._write_all(file, batches)
+            self._write_all(batches)
+            if self._file is None:
+                self._try_again()
 
-    def _take(self) -> tuple[list[_Batch], bool]:
-        """Wait for rows, then take all that are there; also say whether they are the last ones."""
-        batches: list[_Batch] = []
+    def _try_again(self) -> None:
+        """Open the file if its disk has room by now; after the rows that wait, for nobody waits for this."""
+        now_s = self._clock.boot_s()
+        if now_s < self._next_try_s:
+            return
+        self._next_try_s = now_s + RETRY_S
+        self.heart.due_s = IDLE
         try:
-            item = self._queue.get(timeout=RETRY_S if self._unwritten else None)
+            self._open_file()
+        except Exception as e:
+            _log.debug("journal_not_opened why=%s", ascii(str(e)))
+        else:
+            self._write_all([])
+
+    def _take(self) -> tuple[list[Batch], bool]:
+        """Wait for rows, then take all that are there; also say whether they are the last ones."""
+        batches: list[Batch] = []
+        self.heart.due_s = IDLE
+        try:
+            has_to_try = self._unwritten or self._file is None
+            item = self._queue.get(timeout=RETRY_S if has_to_try else None)
         except queue.Empty:
             return batches, False
         while item is not None:
@@ -208,44 +248,53 @@ class Journal(threading.Thread):
             item = self._queue.get()
         return batches, True
 
-    def _write_all(self, file: JournalFile, batches: list[_Batch]) -> None:
+    def _write_all(self, batches: list[Batch]) -> None:
         """Write what could not be written before, then ``batches``; one bad row does not spoil the others."""
         waiting, self._unwritten = [*self._unwritten, *batches], []
-        error = self._write(file, waiting)
-        if error is None or _is_of_the_disk(error):
+        error = self._write(waiting)
+        if error is None or is_of_the_disk(error):
             self._settle(waiting, error)
         else:
             for batch in waiting:
                 if not self._unwritten:
-                    error = self._write(file, [batch])
+                    error = self._write([batch])
                 self._settle([batch], error)
-        self._is_failing = bool(self._unwritten) or self._death is not None
+        self._is_failing = bool(self._unwritten) or self._death is not None or self._file is None
 
-    def _write(self, file: JournalFile, batches: list[_Batch]) -> Exception | None:
+    def _write(self, batches: list[Batch]) -> Exception | None:
         if self._death is not None:
             return self._death
+        if self._file is None:
+            return NO_ROOM
+        # The disk may take as long as it likes: who sends an order waits 250 ms, then the emergency file has
+        # it. To end the process would help nobody, the next one would wait for the same disk.
+        self.heart.due_s = IDLE
         try:
-            file.write([row for batch in batches for row in batch.rows])
+            self._file.write([row for batch in batches for row in batch.rows])
             if self.head is not None:
-                self.head.write(file.head)
+                self.head.write(self._file.head)
+        except MemoryError:
+            raise
         except Exception as e:
             # Whatever is wrong with a row or the disk, this thread must live to write the next.
             self.failures += 1
             _log.error("journal_failed why=%s", ascii(str(e)))
-            if _code(e) in _FATAL and "_SHM" not in getattr(e, "sqlite_errorname", ""):
-                self._death = e  # shared memory alone holds nothing that could be lost
+            if is_fatal(e):
+                self._death = e
             return e
+        finally:
+            self.heart.due_s = self._clock.boot_s() + STUCK_S
         return None
 
-    def _settle(self, batches: list[_Batch], error: Exception | None) -> None:
+    def _settle(self, batches: list[Batch], error: Exception | None) -> None:
         for batch in batches:
             batch.settle(is_durable=error is None)
-            if error is not None and _is_of_the_disk(error):
+            if error is not None and is_of_the_disk(error):
                 self._keep(batch)
             elif error is not None:
                 self._has_lost_rows = True
 
-    def _keep(self, batch: _Batch) -> None:
+    def _keep(self, batch: Batch) -> None:
         """The disk may come back: later rows refer to these."""
         if len(self._unwritten) >= MOST_DECISIONS:
             batch.rows = [row for row in batch.rows if row.table != "decisions"]
@@ -253,26 +302,3 @@ class Journal(threading.Thread):
             self._unwritten.append(batch)
         else:
             self._has_lost_rows = True
-
-
-class _Batch:
-    """Rows handed over together, and a caller's wait for them."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = rows
-        self.done = threading.Event()
-        self.is_durable = False
-
-    def settle(self, *, is_durable: bool) -> None:
-        """Tell the caller."""
-        self.is_durable = is_durable
-        self.done.set()
-
-
-def _code(error: Exception) -> int:
-    """SQLite's word on an error; 0: it did not come from there."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _is_of_the_disk(error: Exception) -> bool:
-    return _code(error) in _OF_THE_DISK

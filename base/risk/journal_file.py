@@ -7,11 +7,12 @@ See stops-and-exits.md, section 6.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,24 +62,29 @@ class Damaged(Exception):
 class JournalFile:
     """An open journal. Only the thread that opened it may use it.
 
+    ``in_memory``: a copy of what stands in the file, which needs no room on its disk; nothing of it is kept.
+
     Raises:
         ConfigError: No journal can be kept there, or a newer version of this program wrote it.
         sqlite3.Error: It cannot be opened just now.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None):
+    def __init__(self, path: Path, clock: Clock | None = None, *, in_memory: bool = False):
         self.path = path
         self.damage = ""  # what was wrong with the file that was put aside
         self.kept_aside: Path | None = None
+        self._connection = _copied(path) if in_memory else self._opened(path, clock)
+        self._chain = Chain(self._connection)
+
+    def _opened(self, path: Path, clock: Clock | None) -> sqlite3.Connection:
         journal_place.make_ready(path)
         utc_ms = (clock or SystemClock()).utc_ms()
         try:
-            self._connection = _connect(path, utc_ms)
+            return _connect(path, utc_ms)
         except Damaged as e:
             self.damage, self.kept_aside = str(e), e.kept_aside
             journal_place.make_ready(path)
-            self._connection = _connect(path, utc_ms + 1)
-        self._chain = Chain(self._connection)
+            return _connect(path, utc_ms + 1)
 
     def write(self, rows: Iterable[Row]) -> None:
         """Make ``rows`` durable in one transaction, all of them or none.
@@ -165,10 +171,34 @@ def _connect(path: Path, utc_ms: int) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _copied(path: Path) -> sqlite3.Connection:
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    if path.exists():
+        with closing(sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None)) as source:
+            # Else the index of the WAL is a file that others share, and a full disk has no room for it.
+            source.execute("PRAGMA locking_mode = EXCLUSIVE")
+            with _telling_damage():
+                source.backup(memory)
+    _migrate(memory, _known_version(memory))
+    return memory
+
+
+def _known_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise ConfigError("", f"it was written by a newer version of this program (schema {version})")
+    return version
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there is no room on the disk: it holds what it held, and may have room again."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    is_said = code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+    return is_said or getattr(error.__cause__ or error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = _known_version(connection)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise ConfigError("", "its file system shares no memory: set paths.data to a local disk")

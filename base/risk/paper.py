@@ -12,6 +12,7 @@ nobody can see.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -56,6 +57,7 @@ LEAVES_WITHIN_S = 3.0
 """As long as a real request would be given. Seconds."""
 MOST_ORDERS = 1_000
 """Orders remembered for order reads: the newest of them."""
+_log = logging.getLogger(__name__)
 
 
 class PaperExchange:
@@ -297,7 +299,10 @@ class PaperExchange:
         with self._file_lock:
             with self._lock:
                 text = json.dumps(self._book.as_json(), indent=1)
-            self._write(new, text)
+            try:
+                self._write(new, text)
+            except OSError as e:  # a full disk: the next trade writes this one, too
+                _log.error("paper_trades_not_written why=%s", ascii(str(e)))
 
     def _write(self, new: Path, text: str) -> None:
         descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)

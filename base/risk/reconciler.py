@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from base.clock import Clock
 from base.errors import MonitorError
+from base.feed.heartbeat import STUCK_S, Heartbeat
+from base.feed.worker import Crashed
 from base.model import Key, OrderReport
 from base.risk.messages import (
     MarketsSeen,
@@ -50,12 +52,15 @@ class Reconciler(threading.Thread):
         *,
         subaccounts: Collection[int],
         submit: Callable[[Message], None],
+        crashed: Crashed | None = None,
     ):
         super().__init__(name="reconciler", daemon=True)
         self._account = account
         self._clock = clock
         self.subaccounts = tuple(subaccounts)  # may be replaced before the start
         self._submit = submit
+        self.heart = Heartbeat(self.name)
+        self._crashed = crashed
         self._urgent = ThreadPoolExecutor(max_workers=3, thread_name_prefix="report-urgent")
         self._routine = ThreadPoolExecutor(max_workers=2, thread_name_prefix="report-routine")
         self._stopping = threading.Event()
@@ -91,6 +96,7 @@ class Reconciler(threading.Thread):
         last_s = self._clock.boot_s()
         while not self._stopping.wait(TICK_S):
             now_s = self._clock.boot_s()
+            self.heart.due_s = now_s + STUCK_S
             with self._lock:
                 due = [what for at_s, what in self._later if at_s <= now_s]
                 self._later = [(at_s, what) for at_s, what in self._later if at_s > now_s]
@@ -144,6 +150,9 @@ class Reconciler(threading.Thread):
         def run() -> None:
             try:
                 work()
+            except MemoryError as e:
+                if self._crashed is not None:  # nobody looks into a pool's futures
+                    self._crashed(self.name, e)
             finally:
                 with self._lock:
                     self._under_way.discard(name)
@@ -219,6 +228,8 @@ class Reconciler(threading.Thread):
             return True
         except MonitorError as e:
             self._failed(what, e)
+        except MemoryError:
+            raise
         except Exception as e:
             _log.exception("a read failed unforeseen")
             self._failed(what, e)

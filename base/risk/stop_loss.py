@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from base.clock import Clock
 from base.feed.freshness import Freshness
+from base.feed.heartbeat import STUCK_S, Heartbeat
 from base.feed.price_cache import PriceCache
 from base.feed.watch import Sighting
 from base.model import Key, Position
@@ -49,6 +50,8 @@ from base.risk.writing_down import look_after, write_down
 VIEW_EVERY_S = 0.5
 VIEW_SOON_S = 0.02
 """After news: the order that it may be about has left by then, and what follows at once shares the view."""
+Counted = Callable[[Tally], None]
+"""Told after every line what has happened so far; it must not wait, and not keep it."""
 _log = logging.getLogger(__name__)
 
 
@@ -73,6 +76,7 @@ class StopLossMonitor(threading.Thread):
         subaccounts: Collection[int] = (0,),
         holds: HoldLog | None = None,
         crashed: Callable[[str, BaseException], None] | None = None,
+        counted: Counted | None = None,
     ):
         super().__init__(name="stop-loss", daemon=True)
         self._cache = cache
@@ -85,7 +89,8 @@ class StopLossMonitor(threading.Thread):
         self._events = events
         self._clock = clock
         self._exchange_time = exchange_time
-        self._crashed = crashed
+        self._crashed, self._counted = crashed, counted
+        self.heart = Heartbeat(self.name)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -154,8 +159,7 @@ class StopLossMonitor(threading.Thread):
         try:
             recovering.recover(self._guards, self._journal.recovered(), self._moment())
             while not self._stopping.is_set():
-                self._wake.wait(self._pause_s())
-                self._wake.clear()
+                self._wait()
                 self._round()
         except Exception as e:
             _log.exception("the stop-loss monitor crashed")
@@ -163,10 +167,14 @@ class StopLossMonitor(threading.Thread):
                 raise
             self._crashed(self.name, e)
 
-    def _pause_s(self) -> float:
+    def _wait(self) -> None:
+        """Until something changes or is due."""
         due = [guard.due_s for guard in self._guards.by_key.values() if guard.due_s is not None]
-        next_s = min([self._next_sweep_s, self._next_view_s, *due])
-        return max(0.0, next_s - self._clock.boot_s())
+        now_s = self._clock.boot_s()
+        pause_s = max(0.0, min([self._next_sweep_s, self._next_view_s, *due]) - now_s)
+        self.heart.due_s = now_s + pause_s + STUCK_S
+        self._wake.wait(pause_s)
+        self._wake.clear()
 
     def _round(self) -> None:
         # As many messages as wait now: a flood of them must not keep prices from being looked at.
@@ -214,9 +222,11 @@ class StopLossMonitor(threading.Thread):
         return seen, self._cache.freshness(ticker) if seen is None else seen.freshness
 
     def _moment(self) -> Moment:
-        utc_ms = self._clock.utc_ms()
+        """The time, for each message and each look. Whoever asks for it is not stuck."""
+        utc_ms, now_s = self._clock.utc_ms(), self._clock.boot_s()
+        self.heart.due_s = now_s + STUCK_S
         measured = self._exchange_time.exchange_ms(utc_ms)
-        return Moment(self._clock.boot_s(), utc_ms if measured is None else measured[0])
+        return Moment(now_s, utc_ms if measured is None else measured[0])
 
     def _hold_markets(self) -> None:
         wanted = self._guards.tickers
@@ -249,6 +259,8 @@ class StopLossMonitor(threading.Thread):
         match effect:
             case Line():
                 self._tally.note(effect)
+                if self._counted is not None:
+                    self._counted(self._tally)
                 self._events.write(effect)
                 self._has_news = True
             case Sweep():

@@ -27,6 +27,15 @@ class Tally:
     profit: Decimal = ZERO
     alarms: int = 0
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            triggered=self.triggered + other.triggered,
+            filled=self.filled + other.filled,
+            closed=self.closed + other.closed,
+            profit=self.profit + other.profit,
+            alarms=self.alarms + other.alarms,
+        )
+
     def note(self, line: Line) -> None:
         """Count one line."""
         profit = line.fields.get("profit")  # of a closed exit, or of what a withdrawn one had sold

@@ -63,7 +63,8 @@ def simulate(
             _venue(key, STRICT if strict else Semantics()), play, listener, seed=seed, speed=speed
         )
         if play.notice:
-            print(play.notice, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # its log may lie on a full disk
+                print(play.notice, file=sys.stderr, flush=True)
         asyncio.run(_serve(running, key, parent_pid))
 
 

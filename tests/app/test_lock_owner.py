@@ -6,12 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from base.app.account_folder import AccountFolder
 from base.app.lock_owner import LockOwner, owner_in
+from base.app.starting import Interrupted, claim_in_turn
+from base.app.stderr import drain
+from base.clock import SystemClock
 from base.errors import ConfigError
 from tests.reference import ROOT
 
@@ -25,14 +31,21 @@ time.sleep(60)
 """
 
 
+@contextmanager
+def claimed(folder: AccountFolder) -> Iterator[subprocess.Popen[str]]:
+    """Another process that owns the folder until it is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(folder.path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "claimed\n"
+        yield owner
+
+
 def test_a_second_process_refuses_and_a_killed_one_leaves_nothing_behind(tmp_path: Path) -> None:
     """The first one is named; once it is killed the lock is free, whatever still stands in it."""
     folder = AccountFolder(tmp_path / "account")
-    with subprocess.Popen(
-        [sys.executable, "-c", CLAIM, str(folder.path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "claimed\n"
+    with claimed(folder) as first:
         with pytest.raises(ConfigError, match=f"process {first.pid}"):
             folder.claim()
         first.send_signal(signal.SIGKILL)
@@ -40,6 +53,30 @@ def test_a_second_process_refuses_and_a_killed_one_leaves_nothing_behind(tmp_pat
     with (folder.path / "lock").open() as left:
         assert owner_in(left.fileno()) == LockOwner(first.pid, LockOwner.this_process().boot_id)
     folder.claim()
+    folder.release()
+
+
+def test_a_restarted_process_waits_until_the_account_is_free(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Another may have taken it over to flatten. It waits so long and no longer, and not when it is to end."""
+    folder, clock, stopping = AccountFolder(tmp_path / "account"), SystemClock(), threading.Event()
+    with claimed(folder) as first:
+        with pytest.raises(ConfigError, match=f"process {first.pid}"):
+            claim_in_turn(folder, 0.3, clock, stopping)
+        stopping.set()
+        with pytest.raises(Interrupted):
+            claim_in_turn(folder, 30, clock, stopping)
+        stopping.clear()
+        timer = threading.Timer(0.5, first.kill)
+        timer.start()
+        claim_in_turn(folder, 30, clock, stopping)
+        timer.join()
+    drain()
+    assert (
+        f"already guards this account (process {first.pid}): it is waited for, 30 s long"
+        in capfd.readouterr().err
+    )
     folder.release()
 
 

@@ -9,16 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from base.app.account_folder import AccountFolder
 from base.app.config import SimulatorConfig
+from base.app.control import NotRunning, ask
 from base.app.embedded import EmbeddedExchange
 from base.errors import ConfigError
+from base.kalshi.auth import account_hash
 from base.risk.event_log import EVENTS
+from base.simulator.server import SimulatorServer
 from tests.app.loopback import log_of
 from tests.support import eventually
 
@@ -44,6 +48,7 @@ def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
@@ -107,13 +112,21 @@ def _check_log(folder: Path, profit: str) -> None:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_cleanly_within_five_seconds(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [
+        pytest.param(os.kill, signal.SIGTERM, id="SIGTERM"),
+        pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C at a terminal"),
+    ],
+)
+def test_signal_ends_it_cleanly_within_five_seconds(
+    tmp_path: Path, send: Callable[[int, int], None], number: int
+) -> None:
     """Ctrl-C and SIGTERM: everything ends, what is left unprotected is said, and nothing runs on."""
     with started(tmp_path, "run", "--no-ui") as process:
         eventually(lambda: "ARMED" in events_of(tmp_path), timeout_s=15)
         began_s = time.monotonic()
-        process.send_signal(number)
+        send(process.pid, number)
         _, err = process.communicate(timeout=10)
     assert time.monotonic() - began_s < 5.0
     assert process.returncode == 0
@@ -160,19 +173,82 @@ def test_closed_output_is_no_reason_to_end(tmp_path: Path) -> None:
     assert "ARMED" in events_of(tmp_path)
 
 
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    """The embedded exchange, if there is one, and the child that guards."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        pytest.skip("the children of a process are found under /proc, on Linux only")
+    found = [int(pid) for pid in children.read_text().split()]
+    return sorted(found, key=lambda pid: b"base.simulator" not in _command(pid))
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 @pytest.mark.end_to_end
-def test_embedded_exchange_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
-    """Even a SIGKILL of the monitor leaves no exchange behind."""
+def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
+    """Even a SIGKILL of the parent leaves no exchange behind, and no monitor without one."""
     with started(tmp_path, "run", "--no-ui") as process:
         eventually(lambda: "ARMED" in events_of(tmp_path), timeout_s=15)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        if not children.exists():
-            pytest.skip("the children of a process are found under /proc, on Linux only")
-        exchange = [int(pid) for pid in children.read_text().split()]
-        assert len(exchange) == 1
+        left = children_of(process)
         process.kill()
         process.wait()
-        eventually(lambda: not Path(f"/proc/{exchange[0]}").exists(), timeout_s=5)
+        for pid in left:
+            eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), timeout_s=7)  # type: ignore[misc]
+
+
+def alarms_of(account: AccountFolder) -> list[str] | None:
+    """What rings; ``None``: nobody answers yet."""
+    with suppress(NotRunning):
+        return list(ask(account, "status")["alarms"])
+    return None
+
+
+@pytest.mark.end_to_end
+def test_child_without_a_parent_goes_on_guarding(tmp_path: Path) -> None:
+    """It says so, and ends cleanly when it is told to. The exchange is not the parent's here."""
+    with SimulatorServer() as sim:
+        settings = [
+            "exchange.environment=custom", f"exchange.rest_url={sim.rest_url}", "execution=live",
+            f"exchange.websocket_url={sim.websocket_url}", f"exchange.key_id={sim.key_id}",
+            f"exchange.private_key_path={sim.private_key_path}",
+        ]  # fmt: skip
+        with started(
+            tmp_path, *(word for value in settings for word in ("--set", value)), "run", "--no-ui"
+        ) as process:
+            account = AccountFolder(tmp_path / "data" / f"custom-{account_hash(sim.key_id)}")
+            eventually(account.socket.exists, timeout_s=15)
+            child = children_of(process)[-1]
+            process.kill()
+            process.wait()
+            try:
+                eventually(lambda: alarms_of(account) == ["no_parent"], timeout_s=10)
+                assert "reason=no_parent" in "".join(log_of(tmp_path))
+                assert int(account.heartbeat.read_text().split()[2]) == child
+                os.kill(child, signal.SIGTERM)
+                eventually(lambda: float(account.heartbeat.read_text().split()[0]) == 0.0, timeout_s=5)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.end_to_end
+def test_killed_child_is_followed_by_another_on_the_same_account(tmp_path: Path) -> None:
+    """(I17, O11) Within five seconds; positions, stops and the sum of what happened are kept."""
+    with started(tmp_path, "run", "--no-ui", "--for", "8") as process:
+        eventually(lambda: events_of(tmp_path).count("ARMED") >= 3, timeout_s=15)
+        _, child = children_of(process)
+        os.kill(child, signal.SIGKILL)
+        began_s = time.monotonic()
+        eventually(lambda: "reason=restarted" in "".join(log_of(tmp_path)), timeout_s=5)
+        assert time.monotonic() - began_s < 5
+        assert children_of(process)[1] != child
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "The monitor died (SIGKILL). It is started again in 0.5 s; until then" in err
+    assert json.loads(out.splitlines()[-1])["summary"]["alarms"] >= 1
+    assert len([path for path in (tmp_path / "data").iterdir() if path.is_dir()]) == 1
 
 
 @pytest.mark.parametrize(
@@ -219,8 +295,9 @@ def test_embedded_exchange_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 DYING = """
 import sys
-from base.app import cli
+from base.app import cli, parent
 from base.risk.stop_loss import StopLossMonitor
+parent.LOOP_DEATHS = 2
 goes_round = StopLossMonitor._round
 StopLossMonitor._round = lambda self: None() if self.view().positions else goes_round(self)
 sys.exit(cli.main(sys.argv[1:]))
@@ -228,15 +305,20 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.end_to_end
-def test_critical_thread_that_dies_ends_the_process(tmp_path: Path) -> None:
-    """A monitor whose thread died guards nothing: the process says so and ends with status 1."""
+@pytest.mark.timeout(90)
+def test_critical_thread_that_dies_again_and_again_leaves_a_monitor_that_only_protects(
+    tmp_path: Path,
+) -> None:
+    """(I17, K12) The process says so and ends; then no strategy is started."""
     done = subprocess.run(
-        [sys.executable, "-c", DYING, "run", "--no-ui", "--config", str(ROOT / "config.yaml")],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=20, check=False,
+        [sys.executable, "-c", DYING, "run", "--no-ui", "--for", "8", "--config", str(ROOT / "config.yaml")],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=40, check=False,
     )  # fmt: skip
-    assert done.returncode == 1
-    assert "the thread stop-loss died" in done.stderr
-    assert "positions are now UNPROTECTED" in done.stderr
+    assert done.returncode == 0
+    assert "The thread stop-loss died (TypeError" in done.stderr
+    assert "The monitor died (exit status 3)" in done.stderr
+    assert "from now on it only protects" in done.stderr
+    assert "summary" in json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.end_to_end
@@ -244,10 +326,7 @@ def test_exchange_that_ends_under_us_ends_the_process(tmp_path: Path) -> None:
     """Without the embedded exchange there is nothing to guard and nothing to wait for."""
     with started(tmp_path, "run", "--no-ui") as process:
         eventually(lambda: "ARMED" in events_of(tmp_path), timeout_s=15)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        if not children.exists():
-            pytest.skip("the children of a process are found under /proc, on Linux only")
-        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+        os.kill(children_of(process)[0], signal.SIGKILL)
         _, err = process.communicate(timeout=10)
     assert process.returncode == 1
     assert "the embedded exchange ended" in err

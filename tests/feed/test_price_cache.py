@@ -213,6 +213,30 @@ def test_dropped_market_is_forgotten():
     assert seen.lowest.bid == D("0.50")
 
 
+def test_process_that_stood_still_proves_anew():
+    """What was touched before is forgotten, and each proof comes with something received after."""
+    bench = Bench()
+    bench.put("0.40", first=True)
+    woken = threading.Event()
+    watch = bench.cache.watch(woken.set)
+    watch.follow(T)
+    assert bench.cache.freshness(T).is_proven
+    woken.clear()
+    bench.cache.distrust()
+    assert woken.is_set()
+    assert watch.look(T, Side.YES, trigger=D("0.50"), target=None) is None
+    assert bench.cache.freshness(T).missing == "connection"
+    bench.cache.heard(bench.now_s)
+    assert bench.cache.freshness(T).missing == "lag"
+    bench.cache.heard(bench.now_s, LAG)
+    assert bench.cache.freshness(T).missing == "life"
+    bench.put("0.41")
+    assert bench.cache.freshness(T).is_proven
+    seen = watch.look(T, Side.YES, trigger=D("0.50"), target=None)
+    assert seen is not None
+    assert (seen.lowest.bid, seen.stop_touch.since_s) == (D("0.41"), bench.now_s)  # type: ignore[union-attr]
+
+
 def test_readers_and_writers_in_many_threads():
     """No update is lost to a reader that keeps looking, and no thread blocks another for long."""
     bench = Bench()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -183,3 +185,12 @@ def _pause(seconds: float) -> None:
     from threading import Event
 
     Event().wait(seconds)
+
+
+@contextmanager
+def armed_rig(folder: Path) -> Iterator[Rig]:
+    """A rig holding ten contracts, its stop armed."""
+    with Rig(folder) as rig:
+        rig.hold()
+        rig.start()
+        yield rig.armed()

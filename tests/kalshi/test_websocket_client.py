@@ -197,6 +197,17 @@ def test_gap_is_resynced(sim: SimulatorServer):
         assert feed.stat("resyncs") == 2
 
 
+def test_process_that_stood_still_fetches_every_book_anew(sim: SimulatorServer):
+    """Nothing is proven until its snapshot has come, and then all of it is, on the same connection."""
+    with Feed(sim).live(A, B) as feed:
+        feed.manager.stood_still()
+        assert feed.missing(A) is not None
+        assert feed.missing(B) is not None
+        eventually(lambda: feed.stat("resyncs") == 2)
+        eventually(lambda: feed.missing(A) is None and feed.missing(B) is None)
+        assert feed.stat("connects") == 1
+
+
 def test_duplicate_is_dropped(sim: SimulatorServer):
     """Applied once."""
     with Feed(sim).live(A) as feed:

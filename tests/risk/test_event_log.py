@@ -128,3 +128,16 @@ def test_a_log_that_was_rotated_begins_anew(tmp_path: Path, leaves: str) -> None
     log.close()
     assert [line.split()[1] for line in path.read_text().splitlines()] == ["RESUMED", "RESUMED"]
     assert log.failures == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full: Linux")
+def test_full_disk_raises_nothing_and_leaves_alarms_on_stderr() -> None:
+    """(D13) The line is lost, what is loud is heard, and why there is no line is said once."""
+    echo = io.StringIO()
+    log = EventLog(Path("/dev/full"), Noon(), echo=echo)
+    for event in ("ALARM", "ARMED", "ALARM"):
+        log.write(Line(event=event, key=None, side=None, fields={"reason": "stuck"}))
+    log.close()
+    assert log.failures == 3
+    assert echo.getvalue().count("No space left on device") == 1
+    assert echo.getvalue().count("ALARM ticker=- subaccount=- side=- reason=stuck") == 2

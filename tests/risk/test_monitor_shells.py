@@ -126,6 +126,21 @@ def test_a_read_that_fails_unforeseen_is_told_as_failed(told: queue.SimpleQueue[
     assert message.what == "ReadPositions"
 
 
+def test_a_read_without_memory_ends_the_process(told: queue.SimpleQueue[Message]) -> None:
+    """(K11) It is no failed read: whoever watches the threads is told."""
+    died: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reconciler = Reconciler(
+        Account(error=MemoryError()), FakeClock(), subaccounts=(0,), submit=told.put,
+        crashed=lambda name, error: died.put(f"{name} {type(error).__name__}"),
+    )  # fmt: skip
+    try:
+        reconciler.request(ReadPositions(0))
+        assert died.get(timeout=REPORTED_S) == "reconciler MemoryError"
+    finally:
+        reconciler.stop(5)
+    assert told.empty()
+
+
 # --- the executor -----------------------------------------------------------------------------------
 
 
@@ -140,6 +155,8 @@ class Client:
         """Cancel it."""
         if order_id == "broken":
             raise ValueError(order_id)
+        if order_id == "out of memory":
+            raise MemoryError
         return Accepted(
             client_order_id="", order_id=order_id, filled=D(0), remaining=D(0), average_price=None,
             average_fee=None, ts_ms=None,
@@ -174,6 +191,17 @@ def test_a_sweep_reports_once_whatever_became_of_its_orders(
         executor.stop(5)
     assert message == Swept(key=Key(0, TICKER), cancelled=cancelled, failed=failed)
     assert told.empty()
+
+
+def test_a_cancel_without_memory_ends_the_process() -> None:
+    """(K11) Nobody looks into a pool's futures: whoever watches the threads is told."""
+    died: queue.SimpleQueue[str] = queue.SimpleQueue()
+    executor = ExitExecutor(
+        Client(), FakeClock(), crashed=lambda name, error: died.put(f"{name} {type(error).__name__}")
+    )
+    executor.sweep(sweep("out of memory"))
+    assert died.get(timeout=REPORTED_S) == "order-sweep MemoryError"
+    executor.stop(5)
 
 
 def test_a_sweep_after_the_end_is_dropped(told: queue.SimpleQueue[Message]) -> None:

@@ -188,6 +188,19 @@ def test_paper_trades_survive_a_restart(tmp_path: Path) -> None:
     assert paper.held == {}
 
 
+def test_paper_trades_that_cannot_be_kept_are_made_all_the_same(tmp_path: Path) -> None:
+    """(D1) A full disk: the exit counts, and the next one that finds room keeps both."""
+    paper = Paper(tmp_path, Side.YES, ten())
+    in_the_way = paper.path.with_suffix(".new")
+    in_the_way.mkdir()
+    paper.world.bid("0.40", size="100")
+    assert paper.sell("4", "0.39").filled == D(4)
+    in_the_way.rmdir()
+    paper.sell("1", "0.39", "b")
+    paper.exchange = paper.open()
+    assert paper.held == {TICKER: D(5)}
+
+
 def test_a_settled_market_leaves_nothing_on_paper(tmp_path: Path) -> None:
     """Nobody pays out on paper; what stayed would be found anew at every start, for ever."""
     paper = Paper(tmp_path)

@@ -115,3 +115,10 @@ def test_everything_is_shown_in_order() -> None:
     assert [shown.state for shown in view.positions] == ["REFUSED"]
     assert (view.exits_open, view.triggered, view.filled, view.closed) == (1, 1, 2, 3)
     assert (view.profit, view.alarms_raised) == (D(4), 5)
+
+
+def test_tallies_add_up() -> None:
+    """What two processes did, one after the other, is what happened."""
+    one = Tally(triggered=1, filled=2, closed=3, profit=D("-0.50"), alarms=4)
+    two = Tally(triggered=10, filled=20, closed=30, profit=D("0.25"), alarms=40)
+    assert one + two == Tally(triggered=11, filled=22, closed=33, profit=D("-0.25"), alarms=44)
