@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 
 from base.model import (
     AccountEvent,
@@ -88,12 +89,37 @@ class ReadFailed:
     why: str
 
 
+class Word(StrEnum):
+    """What became of what a person asked."""
+
+    DONE = "done"
+    NOTHING = "nothing"  # there is nothing to do
+    REFUSED = "refused"  # it cannot be done so; the sentence says why
+    SOON = "soon"  # not yet: asked again in a moment, it may
+    FLOOR = "floor"  # nobody bids: a person must name the worst price
+    TYPED = "typed"  # it needs a person who is sure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a person is told of what they asked."""
+
+    key: Key
+    word: Word
+    said: str  # one sentence
+    state: str | None  # in which the holding stands now; None: it is not guarded
+    intent_id: str | None  # of the exit that is open now
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAsks:
-    """A person's word: ``retry`` or ``cancel``."""
+    """A person's word: ``flatten``, ``retry`` or ``cancel``."""
 
     key: Key
     command: str
+    floor: Decimal | None = None  # of a flatten, from the side held; None: the best bid less the slippage
+    is_confirmed: bool = False  # of a cancel: though it is not known what the last order did
+    reply: Callable[[Heard], None] | None = None  # called on the monitor's thread: it must not wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +246,16 @@ class ProbeFeed:
     ticker: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Answer a person; what was asked is journalled by then."""
+
+    reply: Callable[[Heard], None]
+    heard: Heard
+
+
 ReadRequest = ReadPositions | ReadOrders | ReadResting | ReadMarket
-Effect = Line | Row | Send | Sweep | ReadRequest | ConfirmPrice | ProbeFeed
+Effect = Line | Row | Send | Sweep | ReadRequest | ConfirmPrice | ProbeFeed | Tell
 
 
 @dataclass(slots=True)

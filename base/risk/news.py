@@ -15,7 +15,7 @@ from base.model import (
     PositionsRead,
     Side,
 )
-from base.risk import answers, arming, market_news, reloading, settling
+from base.risk import answers, market_news, person, reloading, settling
 from base.risk.counting import AS_OF_MARGIN_MS, Holding
 from base.risk.decide import Moment
 from base.risk.guard import Guard
@@ -91,6 +91,8 @@ def take(guards: Guards, message: Message, look: Look, now: Moment) -> None:
 
 def _take_for(guards: Guards, key: Key, message: Message, look: Look, now: Moment) -> None:
     if (guard := guards.by_key.get(key)) is None:
+        if isinstance(message, PersonAsks):
+            person.not_held(message, guards.foreign, guards.out)
         return
     ctx = guards.context(guard, look, now, glance=True)
     match message:
@@ -103,8 +105,8 @@ def _take_for(guards: Guards, key: Key, message: Message, look: Look, now: Momen
             answers.answered(guard, ctx, message)
         case Swept(cancelled=cancelled):
             _swept(guard, cancelled)
-        case PersonAsks(command="retry"):
-            arming.retry(guard, ctx)
+        case PersonAsks():
+            person.hear(guard, ctx, message)
     guards.bury_if_over(guard, ctx)
     guards.step_all(key.ticker, look, now)
 

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from base.model import MarketStatus, Outcome, ShardStatus, Side
-from base.risk.messages import Answered, Line, MarketsSeen, Message, ReadOrders, Send, ShardsSeen
+from base.risk.messages import Answered, Heard, Line, MarketsSeen, Message, ReadOrders, Send, ShardsSeen
 from base.risk.rules import AlreadyBreached, BelowFloor, Rule
 from tests.risk.happenings import HAPPENINGS
 from tests.risk.promises import Promises, Violation
@@ -55,6 +55,7 @@ class Day:
         self.exchange = TrueExchange(self.world, random)
         self.promises = Promises(self.world, self.exchange)
         self.diary: list[str] = []
+        self.heard: list[Heard] = []  # what persons were told
         self._checked = 0
         self.reads_asked = 0
         self._late: list[tuple[float, Send]] = []
