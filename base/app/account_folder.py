@@ -69,6 +69,11 @@ class AccountFolder:
         return self.path / "control.sock"
 
     @property
+    def heartbeat(self) -> Path:
+        """Written every second by the process that guards the account; see heartbeat_file.py."""
+        return self.path / "heartbeat"
+
+    @property
     def is_halted(self) -> bool:
         """Whether the halt switch is set."""
         return self.halt_switch.exists()

@@ -22,6 +22,7 @@ from base.app.config_watch import ConfigFile, ConfigWatch
 from base.app.control import ControlServer
 from base.app.credentials import Access, access_to
 from base.app.embedded import EmbeddedExchange
+from base.app.heartbeat_file import HeartbeatFile
 from base.app.positions import Positions
 from base.app.starting import recover
 from base.app.status_report import status_report
@@ -161,6 +162,9 @@ class TradingApp:
         folder = folder_of(data, access.environment, access.signer.account_hash)
         folder.claim()
         self._stops.add("lock", lambda _: folder.release())
+        heartbeat = HeartbeatFile(folder.heartbeat, self._clock)
+        self._stops.add("heartbeat file", heartbeat.stop, longest_s=UNCRITICAL_STOP_S)
+        heartbeat.start()
         if embedded is not None and embedded.key_folder is not None:
             shutil.move(embedded.key_folder, folder.path / "key")
             note_current(data, folder)
