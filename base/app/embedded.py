@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from base.app.config import SimulatorConfig
@@ -27,6 +27,23 @@ class Reached:
     websocket_url: str
     key_id: str
     private_key_path: str
+
+
+def note_reached(file: Path, reached: Reached) -> None:
+    """Write down where it listens, for a command that takes over from a process that hangs. Mode 0600."""
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(asdict(reached)), encoding="utf-8")
+    new.replace(file)
+
+
+def reached_in(file: Path) -> Reached | None:
+    """Read what ``note_reached`` wrote; ``None``: nothing that can be read."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return Reached(**{name: str(said[name]) for name in Reached.__slots__})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class EmbeddedExchange:

@@ -11,6 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +20,10 @@ from typing import Any, Self
 from base.app.account_folder import AccountFolder, drop_old_runs, folder_of, note_current
 from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile, ConfigWatch
-from base.app.control import ControlServer
+from base.app.control import Answer, ControlServer
 from base.app.credentials import Access, access_to
-from base.app.embedded import EmbeddedExchange
+from base.app.desk import Desk
+from base.app.embedded import EmbeddedExchange, note_reached
 from base.app.heartbeat_file import HeartbeatFile
 from base.app.positions import Positions
 from base.app.starting import recover
@@ -70,9 +72,12 @@ class TradingApp:
         clock: The clocks of this machine.
         environ: Environment variables, for credentials.
         source: The file the settings came from; it is read again when it changes.
+        account: The account, if this process has taken it over from another: its folder is claimed, and no
+            strategy runs.
     """
 
     positions: Positions
+    answers: Mapping[str, Answer]  # of the control socket, by command
 
     def __init__(
         self,
@@ -82,9 +87,10 @@ class TradingApp:
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
         source: ConfigFile | None = None,
+        account: tuple[Access, AccountFolder] | None = None,
     ):
         self.config = config
-        self._died, self._source = died, source
+        self._died, self._source, self._account = died, source, account
         self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
         self.stopping = threading.Event()
@@ -135,7 +141,7 @@ class TradingApp:
             )
             if strategy is not None:
                 self._start_strategy(strategy, parts, folder)
-            self._start_control(folder)
+            self._start_control(parts, folder)
             self._watch_config(parts)
         except BaseException:
             self.stop()
@@ -152,6 +158,8 @@ class TradingApp:
 
     def _open_account(self) -> tuple[Access, AccountFolder]:
         """Find who we are, and take the folder of that account."""
+        if self._account is not None:
+            return self._account
         data, logs = Path(self.config.paths.data), Path(self.config.paths.logs)
         reached, embedded = None, None
         if self.config.is_simulated:
@@ -166,13 +174,18 @@ class TradingApp:
         self._stops.add("heartbeat file", heartbeat.stop, longest_s=UNCRITICAL_STOP_S)
         heartbeat.start()
         if embedded is not None and embedded.key_folder is not None:
-            shutil.move(embedded.key_folder, folder.path / "key")
+            key = shutil.move(embedded.key_folder, folder.path / "key")
+            if reached is not None:
+                path = str(Path(key) / Path(reached.private_key_path).name)
+                note_reached(folder.exchange, replace(reached, private_key_path=path))
             note_current(data, folder)
             drop_old_runs(data, self.config.paths.emergency)
         return access, folder
 
     def _load_strategy(self) -> Strategy | None:
         """Make the strategy before anything is started: a mistake in it must not end a running guard."""
+        if self._account is not None:
+            return None
         name = self.config.strategy.class_name or (DEMO_STRATEGY if self.config.is_simulated else None)
         return None if name is None else load_strategy(name)
 
@@ -210,16 +223,16 @@ class TradingApp:
             holdings=MonitoredHoldings(monitor.view),
         )
 
-    def _start_control(self, folder: AccountFolder) -> None:
-        server = ControlServer(
-            folder,
-            {
-                "status": lambda _: status_report(self.look()),
-                "positions": lambda _: status_report(self.look())["positions"],
-                "halt": lambda _: self.halt(),
-                "resume": lambda _: self.resume(),
-            },
-        )
+    def _start_control(self, parts: Parts, folder: AccountFolder) -> None:
+        desk = Desk(parts.monitor.submit, self.view, parts.own_subaccount, self._clock)
+        self.answers = {
+            "status": lambda _: status_report(self.look()),
+            "positions": lambda _: status_report(self.look())["positions"],
+            "halt": lambda _: self.halt(),
+            "resume": lambda _: self.resume(),
+            **desk.answers,
+        }
+        server = ControlServer(folder, self.answers)
         self._stops.add("control", server.stop, longest_s=UNCRITICAL_STOP_S)
         server.start()
 

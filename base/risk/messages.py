@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from base.model import (
     AccountEvent,
@@ -122,6 +123,14 @@ class PersonAsks:
     reply: Callable[[Heard], None] | None = None  # called on the monitor's thread: it must not wait
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonWonders:
+    """A person wants to know what is known of a holding. It changes nothing."""
+
+    key: Key
+    reply: Callable[[Any], None]  # given ``explaining.Explained``, or ``None``: it is not held
+
+
 @dataclass(frozen=True, slots=True)
 class Linked:
     """The WebSocket connection came up or went down."""
@@ -155,7 +164,7 @@ class ElsewhereSeen:
 
 Message = (
     AccountEvent | Opened | Closed | Answered | Swept | RestingSeen | MarketsSeen | ShardsSeen
-    | ReadFailed | PersonAsks | Linked | PositionsRead | OrdersRead
+    | ReadFailed | PersonAsks | PersonWonders | Linked | PositionsRead | OrdersRead
     | SettingsChanged | AlarmChanged | ElsewhereSeen
 )  # fmt: skip
 
@@ -250,8 +259,8 @@ class ProbeFeed:
 class Tell:
     """Answer a person; what was asked is journalled by then."""
 
-    reply: Callable[[Heard], None]
-    heard: Heard
+    reply: Callable[[Any], None]
+    heard: object
 
 
 ReadRequest = ReadPositions | ReadOrders | ReadResting | ReadMarket

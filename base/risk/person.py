@@ -22,6 +22,8 @@ from base.units import ZERO, price_text
 
 Said = tuple[Word, str]
 ASK_EVERY_S = 0.5
+JUST_MS = 60_000
+"""A flatten so soon after the exit that sold everything is another press of the same wish. Milliseconds."""
 
 
 def hear(guard: Guard, ctx: Context, asks: PersonAsks) -> None:
@@ -53,16 +55,22 @@ def go_on(guard: Guard, ctx: Context) -> None:
         _tell(guard, asks, said)
 
 
-def not_held(asks: PersonAsks, foreign: Collection[Key], out: Outbox) -> None:
-    """Nothing is guarded under that key: say so, and where its contracts are if we know."""
+def not_held(asks: PersonAsks, foreign: Collection[Key], sold_ms: int | None, out: Outbox) -> None:
+    """Nothing is guarded under that key: say so, and where its contracts are if we know.
+
+    ``sold_ms``: how long ago an exit of it ended, milliseconds; ``None``: none that is remembered.
+    """
     ticker = asks.key.ticker
     elsewhere = sorted(key.subaccount for key in foreign if key.ticker == ticker)
-    if elsewhere:
+    word = Word.NOTHING
+    if asks.command == "flatten" and sold_ms is not None and sold_ms < JUST_MS:
+        word, said = Word.DONE, f"{ticker} has just been sold"  # a second press that came after the end
+    elif elsewhere:
         said = f"{ticker} is held in sub-account {elsewhere[0]}, which exchange.subaccounts does not name"
     else:
         said = f"{ticker} is not held in sub-account {asks.key.subaccount}"
     if asks.reply is not None:
-        heard = Heard(key=asks.key, word=Word.NOTHING, said=said, state=None, intent_id=None)
+        heard = Heard(key=asks.key, word=word, said=said, state=None, intent_id=None)
         out.put(Tell(asks.reply, heard))
 
 

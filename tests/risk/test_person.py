@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from base.model import Key, MarketStatus
+from base.risk.guards import Buried
 from base.risk.messages import Heard, MarketsSeen, PersonAsks, Row, Sweep, Tell, Word
 from base.risk.rules import AlreadyBreached, BelowFloor, Rule
 from tests.risk.world import KEY, TICKER, World, armed
@@ -357,6 +358,16 @@ def test_nothing_held_is_said_so() -> None:
     heard = ask(world, "retry", Key(0, "KXOTHER"))
     assert heard is not None
     assert heard.said == "KXOTHER is held in sub-account 3, which exchange.subaccounts does not name"
+    world.guards.buried[Key(0, "KXSOLD")] = Buried(
+        ended_ms=world.utc_ms() - 59_000, holding=world.guard.holding, order_ids=frozenset(), had_intent=True
+    )
+    heard = ask(world, "flatten", Key(0, "KXSOLD"))
+    assert heard is not None
+    assert (heard.word, heard.said) == (Word.DONE, "KXSOLD has just been sold")
+    world.pass_s(1)
+    heard = ask(world, "flatten", Key(0, "KXSOLD"))
+    assert heard is not None
+    assert heard.word is Word.NOTHING
     world.guard.holding.signed = D(-3)
     heard = ask(world, "flatten")
     assert heard is not None
