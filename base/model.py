@@ -8,6 +8,7 @@ could be mistaken for data.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -220,6 +221,31 @@ class ExitOrder:
     side: Side
     count: Decimal
     price: Decimal
+
+
+def _at_once(timeout_s: float) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """When the first byte of an order may leave. Until then its request is made ready.
+
+    ``leave_by_s`` (boot clock): after this it does not leave at all. ``cleared`` waits that many seconds
+    at most and says whether its rows are durable by then.
+    """
+
+    leave_by_s: float = float("inf")
+    cleared: Callable[[float], bool] = _at_once
+
+    def allows(self, boot_s: Callable[[], float], until_s: float) -> bool:
+        """Wait until it may leave, at most until ``until_s`` (boot clock); ``False``: it does not leave."""
+        is_cleared = self.cleared(max(0.0, min(self.leave_by_s, until_s) - boot_s()))
+        return is_cleared and boot_s() <= self.leave_by_s
+
+
+AT_ONCE = Departure()
+"""Whenever it is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

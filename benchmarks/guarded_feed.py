@@ -20,6 +20,7 @@ from base.kalshi.auth import Signer
 from base.kalshi.websocket_client import WebSocketManager
 from base.kalshi.websocket_price_cache import WebSocketPriceCache
 from base.model import (
+    Departure,
     ExitOrder,
     Market,
     MarketStatus,
@@ -95,7 +96,7 @@ class StillAccount:
         """None."""
         return ()
 
-    def place_exit(self, order: ExitOrder) -> Outcome:
+    def place_exit(self, order: ExitOrder, departure: Departure) -> Outcome:
         """Nothing is sold here."""
         return NotSent(client_order_id=order.client_order_id, why="benchmark")
 

@@ -22,6 +22,7 @@ from urllib3.util import Retry
 from base.clock import Clock
 from base.errors import TransportError
 from base.kalshi.dialing import Dialer, tls_context
+from base.model import AT_ONCE, Departure
 
 POOL_SIZE = 16
 TOO_OLD = "evidence_too_old"
@@ -32,7 +33,7 @@ class CallSeam(threading.local):
 
     deadline_s: float = 0.0  # boot clock
     bytes_left: bool = False  # whether any byte of the request may have left us
-    leave_by_s: float = float("inf")  # boot clock: its first byte leaves by then, or none does
+    departure: Departure = AT_ONCE
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -56,9 +57,9 @@ def _let_leave(seam: CallSeam, clock: Clock) -> None:
     """A request is about to write: from here on nobody can say that nothing was sent.
 
     Raises:
-        TransportError: It took too long to get here: what it was decided on is too old.
+        TransportError: It may not, or it took too long to get here: what it was decided on is too old.
     """
-    if not seam.bytes_left and clock.boot_s() > seam.leave_by_s:
+    if not seam.bytes_left and not seam.departure.allows(clock.boot_s, seam.deadline_s):
         raise TransportError(TOO_OLD)
     seam.bytes_left = True
 

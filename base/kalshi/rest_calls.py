@@ -16,6 +16,7 @@ from base.kalshi.rate_budget import Kind, RateBudget
 from base.kalshi.rest_errors import refusal_of
 from base.kalshi.rest_messages import read
 from base.kalshi.rest_transport import Answer, Query, RestTransport
+from base.model import AT_ONCE, Departure
 
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 2.0
@@ -70,7 +71,7 @@ class RestCalls:
         shard: int = 0,
         cost: float | None = None,
         deadline_s: float | None = None,
-        leave_by_s: float = float("inf"),
+        departure: Departure = AT_ONCE,
     ) -> Answer:
         """Send one request and return the answer, whatever its status; see ``RestTransport.call``.
 
@@ -81,10 +82,10 @@ class RestCalls:
         if deadline_s is None:
             deadline_s = self._clock.boot_s() + self._timeout_s
         cost = self._budget.cost(method, path) if cost is None else cost
-        if not self._budget.take(kind, cost, shard, self._for_exits, min(deadline_s, leave_by_s)):
+        if not self._budget.take(kind, cost, shard, self._for_exits, min(deadline_s, departure.leave_by_s)):
             raise _NoBudget("the account's request budget is used up")
         try:
-            answer = self._transport.call(method, path, deadline_s, query, body, leave_by_s)
+            answer = self._transport.call(method, path, deadline_s, query, body, departure)
         except MonitorError:
             self._has_failed = True
             raise

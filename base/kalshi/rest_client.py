@@ -38,7 +38,9 @@ from base.kalshi.rest_messages import (
 )
 from base.kalshi.rest_transport import Answer, Query
 from base.model import (
+    AT_ONCE,
     Accepted,
+    Departure,
     EntryOrder,
     ExitOrder,
     Market,
@@ -104,12 +106,12 @@ class KalshiRest(KeyReads):
 
     # --- orders: these never raise and are never repeated ---------------------------------------
 
-    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
+    def place_exit(self, order: ExitOrder, departure: Departure = AT_ONCE) -> Outcome:
         """``POST /portfolio/events/orders``, immediate-or-cancel and reduce-only.
 
-        Its first byte leaves by ``leave_by_s`` (boot clock), or it does not leave at all.
+        Its first byte leaves when ``departure`` allows it, or it does not leave at all.
         """
-        return self._place(order, order_writes.exit_body, leave_by_s)
+        return self._place(order, order_writes.exit_body, departure)
 
     def place_entry(self, order: EntryOrder) -> Outcome:
         """``POST /portfolio/events/orders`` for the strategy."""
@@ -127,14 +129,14 @@ class KalshiRest(KeyReads):
         return order_writes.cancelled(order_id, answer.status, answer.body)
 
     def _place(
-        self, order: Order, write: Callable[[Order], bytes], leave_by_s: float = float("inf")
+        self, order: Order, write: Callable[[Order], bytes], departure: Departure = AT_ONCE
     ) -> Outcome:
         own_id = order.client_order_id
         try:
             body = write(order)
         except ValueError as e:
             return NotSent(client_order_id=own_id, why=str(e))
-        answer = self._write("POST", ORDERS, order.exchange_index, own_id, None, body, leave_by_s=leave_by_s)
+        answer = self._write("POST", ORDERS, order.exchange_index, own_id, None, body, departure=departure)
         if not isinstance(answer, Answer):
             return answer
         outcome = order_writes.created(order, answer.status, answer.body)
@@ -151,11 +153,11 @@ class KalshiRest(KeyReads):
         query: Query | None,
         body: bytes | None,
         cost: float | None = None,
-        leave_by_s: float = float("inf"),
+        departure: Departure = AT_ONCE,
     ) -> Answer | NotSent | Unanswered:
         try:
             return self._calls.once(
-                method, path, query, body, kind=Kind.WRITE, shard=shard, cost=cost, leave_by_s=leave_by_s
+                method, path, query, body, kind=Kind.WRITE, shard=shard, cost=cost, departure=departure
             )
         except TransportError as e:
             return NotSent(client_order_id=own_id, why=str(e))

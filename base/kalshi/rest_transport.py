@@ -20,6 +20,7 @@ from base.feed.clock_offset import ClockOffset
 from base.kalshi.auth import Signer
 from base.kalshi.deadline_sockets import DeadlineAdapter
 from base.kalshi.dialing import Dialer
+from base.model import AT_ONCE, Departure
 
 MOST_BYTES = 8 << 20
 """An answer beyond this is not read. Bytes."""
@@ -63,19 +64,19 @@ class RestTransport:
         deadline_s: float,
         query: Query | None = None,
         body: bytes | None = None,
-        leave_by_s: float = float("inf"),
+        departure: Departure = AT_ONCE,
     ) -> Answer:
         """Send one request, once, and read the whole answer by ``deadline_s`` (boot clock).
 
-        Its first byte leaves by ``leave_by_s``, or none does: connecting may take longer than what the
-        request was decided on stays true.
+        It is made ready at once, and leaves when ``departure`` allows it, or not at all: connecting may
+        take longer than what the request was decided on stays true.
 
         Raises:
             TransportError: If no byte of the request left us.
             OutcomeUnknown: If bytes left and no whole answer came back.
         """
         seam = self._adapter.seam
-        seam.deadline_s, seam.bytes_left, seam.leave_by_s = deadline_s, False, leave_by_s
+        seam.deadline_s, seam.bytes_left, seam.departure = deadline_s, False, departure
         started_s, before_ms = self._clock.boot_s(), self._clock.utc_ms()
         try:
             request = self._prepared(method, path, query, body)

@@ -32,6 +32,7 @@ class Holding:
         self._basis_is_fill = False
         self._basis_names_position = False  # a push that says what is held after its fill
         self._listed_ms: int | None = None  # of the newest fill that does not say it
+        self._unsure = ZERO  # signed contracts of fills that the newest evidence may hold or not
         self._trades: set[str] = set()
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
@@ -60,7 +61,8 @@ class Holding:
         self._zero_or_flip_reads.clear()
         if self.last_fill_ms is not None and fill.ts_ms < self.last_fill_ms:
             # A push that came after it holds it already. One counted from a list said nothing of it.
-            self.is_certain = self.is_certain and not self._is_by_count
+            if self._is_by_count:
+                self._doubt(fill)
             return True
         self.last_fill_ms = fill.ts_ms
         if fill.post_position is not None:
@@ -74,8 +76,17 @@ class Holding:
         if self.is_later(fill.ts_ms):
             self._stand(self.signed + fill.signed_count, fill.ts_ms, by_fill=True)
         else:
-            self.is_certain = False  # the newest read may hold it already: another read must say
+            self._doubt(fill)  # the newest read may hold it already: another read must say
         return True
+
+    def _doubt(self, fill: Fill) -> None:
+        self.is_certain = False
+        self._unsure += fill.signed_count
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether it was only claimed, or fills that may not be counted yet would explain that it is gone."""
+        return self.basis_ms is None or self.signed * (self.signed + self._unsure) <= ZERO
 
     @property
     def _is_by_count(self) -> bool:
@@ -101,7 +112,7 @@ class Holding:
     def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool, until_ms: int | None = None) -> None:
         self.signed, self.basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
         self._until_ms = until_ms
-        self.is_certain = True
+        self.is_certain, self._unsure = True, ZERO
         self._basis_names_position = False
 
     def is_eligible(self, as_of_ms: int | None) -> bool:

@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from base.clock import Clock
-from base.model import Accepted, NotSent, Outcome, Unanswered
+from base.model import Accepted, Departure, NotSent, Outcome, Unanswered
 from base.risk.decide import FIRE_WITHIN_S
 from base.risk.messages import Answered, Message, Send, Sweep, Swept
 from base.risk.ports import OrderPort
 
 Submit = Callable[[Message], None]
+_Queued = tuple[Send, threading.Event]
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +30,7 @@ class ExitExecutor:
     def __init__(self, orders: OrderPort, clock: Clock, threads: int = 4):
         self._orders = orders
         self._clock = clock
-        self._queue: queue.PriorityQueue[tuple[Decimal, int, Send | None]] = queue.PriorityQueue()
+        self._queue: queue.PriorityQueue[tuple[Decimal, int, _Queued | None]] = queue.PriorityQueue()
         self._number = itertools.count()
         self._submit: Submit | None = None
         self._threads = [
@@ -60,9 +61,9 @@ class ExitExecutor:
         """The threads, for whoever watches over them."""
         return tuple(self._threads)
 
-    def send(self, order: Send) -> None:
-        """Queue ``order``; the largest loss goes first."""
-        self._queue.put((-order.loss, next(self._number), order))
+    def send(self, order: Send, clearance: threading.Event) -> None:
+        """Queue ``order``; the largest loss goes first. Nothing of it leaves before ``clearance`` is set."""
+        self._queue.put((-order.loss, next(self._number), (order, clearance)))
 
     def sweep(self, work: Sweep) -> None:
         """Cancel resting orders in parallel; the last answer reports all of them to the monitor."""
@@ -96,8 +97,9 @@ class ExitExecutor:
         return isinstance(outcome, Accepted)
 
     def _run(self) -> None:
-        while (item := self._queue.get()[2]) is not None:
-            outcome = self._place(item)
+        while (queued := self._queue.get()[2]) is not None:
+            item, clearance = queued
+            outcome = self._place(item, clearance)
             self._tell(
                 Answered(
                     key=item.key,
@@ -108,14 +110,14 @@ class ExitExecutor:
                 )
             )
 
-    def _place(self, item: Send) -> Outcome:
+    def _place(self, item: Send, clearance: threading.Event) -> Outcome:
         """Send once. Evidence that has grown old while it queued sends nothing: decide anew."""
         client_id = item.order.client_order_id
         leave_by_s = item.evidence_s + FIRE_WITHIN_S
         if self._clock.boot_s() > leave_by_s:
             return NotSent(client_order_id=client_id, why="evidence_too_old")
         try:
-            return self._orders.place_exit(item.order, leave_by_s)
+            return self._orders.place_exit(item.order, Departure(leave_by_s, clearance.wait))
         except Exception as e:
             # The port promises not to raise. If it does, bytes may have left: only evidence can tell.
             return Unanswered(client_order_id=client_id, why=f"failed_{type(e).__name__}")

@@ -24,14 +24,17 @@ from base.clock import Clock
 from base.errors import ConfigError
 from base.feed.price_cache import PriceCache
 from base.model import (
+    AT_ONCE,
     Accepted,
     AccountEvent,
+    Departure,
     EntryOrder,
     ExitOrder,
     Fill,
     Key,
     Level,
     Market,
+    NotSent,
     OrderReport,
     OrdersRead,
     Outcome,
@@ -49,6 +52,8 @@ from base.risk.ports import AccountPort, ExchangeTime
 from base.risk.valuation import taker_fee
 from base.units import ZERO
 
+LEAVES_WITHIN_S = 3.0
+"""As long as a real request would be given. Seconds."""
 MOST_ORDERS = 1_000
 """Orders remembered for order reads: the newest of them."""
 
@@ -83,8 +88,10 @@ class PaperExchange:
 
     # --- orders -------------------------------------------------------------------------------
 
-    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
+    def place_exit(self, order: ExitOrder, departure: Departure = AT_ONCE) -> Outcome:
         """Sell what is held, at most ``order.count``, into the bids at ``order.price`` or better."""
+        if not departure.allows(self._clock.boot_s, self._clock.boot_s() + LEAVES_WITHIN_S):
+            return NotSent(client_order_id=order.client_order_id, why="evidence_too_old")
         quote = self._quote(order.ticker, order.side)
         with self._lock:
             held = self._book.held(Key(order.subaccount, order.ticker), order.side)

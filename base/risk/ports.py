@@ -13,6 +13,7 @@ from typing import Protocol
 
 from base.feed.freshness import Freshness
 from base.model import (
+    Departure,
     ExitOrder,
     Key,
     Market,
@@ -29,10 +30,10 @@ from base.model import (
 class OrderPort(Protocol):
     """The way out: its own client, connections and reserved share of the write budget."""
 
-    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
+    def place_exit(self, order: ExitOrder, departure: Departure) -> Outcome:
         """Send ``order`` once and say what became of it. Never repeats a request, never raises.
 
-        Its first byte leaves by ``leave_by_s`` (boot clock), or it does not leave at all.
+        Its first byte leaves when ``departure`` allows it, or it does not leave at all.
         """
 
     def cancel(self, order_id: str, ticker: str, exchange_index: int, subaccount: int) -> Outcome:

@@ -146,9 +146,7 @@ def is_contradicted(guard: Guard, ctx: Context) -> bool:
     """
     holding = guard.holding
     is_explained = (
-        not holding.is_certain
-        or _sold_since(guard) >= abs(holding.signed)
-        or guard.close_claimed_ms is not None
+        holding.may_be_gone or _sold_since(guard) >= abs(holding.signed) or guard.close_claimed_ms is not None
     )
     if is_explained:
         return False  # a trade, an answer or a hook says why it is not listed

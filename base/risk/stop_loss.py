@@ -228,14 +228,15 @@ class StopLossMonitor(threading.Thread):
         self._reconciler.held = wanted
 
     def _flush(self) -> None:
-        """Journal first, then act, then write about it."""
-        effects = self._guards.out.take()
-        if effects:
-            write_down(self._journal, self._guards, effects, self._moment())
+        """Journal first, then act, then write about it. An order is made ready meanwhile."""
+        effects, written = self._guards.out.take(), threading.Event()
         for effect in effects:
             if isinstance(effect, Send):
-                self._executor.send(effect)
+                self._executor.send(effect, clearance=written)
                 self._guards.note_sent(self._moment())
+        if effects:
+            write_down(self._journal, self._guards, effects, self._moment())
+        written.set()
         for effect in [*effects, *self._guards.out.take()]:
             self._do(effect)
         self._reconciler.exits_open = self._guards.exits_open

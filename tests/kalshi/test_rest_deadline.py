@@ -12,7 +12,7 @@ import pytest
 from base.clock import SystemClock
 from base.errors import MonitorError, OutcomeUnknown, TransportError
 from base.kalshi.dialing import Dialer, Resolver
-from base.model import NotSent, Unanswered
+from base.model import Departure, NotSent, Outcome, Unanswered
 from base.simulator.server import SimulatorServer
 from tests.kalshi.rest_bench import client_of, exit_of, rude_server
 
@@ -97,10 +97,47 @@ def test_an_order_that_connects_too_late_does_not_leave(sim: SimulatorServer):
     """What it was decided on is too old by then: nothing is sent, and that is known."""
     asked: list[bytes] = []
     with rude_server(lambda connection, head: asked.append(head)) as url:
-        outcome = client_of(sim, url=url).place_exit(exit_of("KXA"), leave_by_s=CLOCK.boot_s())
+        outcome = client_of(sim, url=url).place_exit(exit_of("KXA"), Departure(CLOCK.boot_s()))
         assert isinstance(outcome, NotSent)
         assert "evidence_too_old" in outcome.why or "budget" in outcome.why
     assert b"".join(asked) == b""  # the server may see a connection that ends, but not a byte
+
+
+def test_an_order_is_made_ready_and_leaves_once_its_rows_are_durable(sim: SimulatorServer):
+    """The connection is there, the request is signed; not a byte of it leaves before."""
+    asked: list[bytes] = []
+    connected, clearance = threading.Event(), threading.Event()
+    outcomes: list[Outcome] = []
+
+    def cleared(timeout_s: float) -> bool:
+        connected.set()  # asked last, right before the first byte
+        return clearance.wait(timeout_s)
+
+    with rude_server(lambda connection, head: asked.append(head)) as url:
+        rest = client_of(sim, url=url, timeout_s=TIMEOUT_S)
+        departure = Departure(CLOCK.boot_s() + TIMEOUT_S, cleared)
+        sending = threading.Thread(
+            target=lambda: outcomes.append(rest.place_exit(exit_of("KXA"), departure)), daemon=True
+        )
+        sending.start()
+        assert connected.wait(TIMEOUT_S)
+        time.sleep(0.05)
+        assert b"".join(asked) == b""
+        clearance.set()
+        sending.join(5)
+        assert b"".join(asked).startswith(b"POST ")
+    assert isinstance(outcomes[0], Unanswered)
+
+
+def test_an_order_that_is_not_cleared_in_time_does_not_leave(sim: SimulatorServer):
+    """Nobody said that its rows are durable: it is known that nothing was sent."""
+    asked: list[bytes] = []
+    with rude_server(lambda connection, head: asked.append(head)) as url:
+        rest = client_of(sim, url=url, timeout_s=0.3)
+        outcome = rest.place_exit(exit_of("KXA"), Departure(cleared=threading.Event().wait))
+        assert isinstance(outcome, NotSent)
+        assert "evidence_too_old" in outcome.why
+    assert b"".join(asked) == b""
 
 
 @pytest.mark.parametrize("talk", RUDE, ids=lambda talk: talk.__name__)

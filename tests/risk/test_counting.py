@@ -178,6 +178,29 @@ def test_what_a_journal_says_was_held_is_counted_on_from_its_moment(
 
 
 @pytest.mark.parametrize(
+    ("counts", "may_be_gone"),
+    [
+        pytest.param((), False, id="none"),
+        pytest.param(("10",), True, id="a sale of all"),
+        pytest.param(("4", "6"), True, id="two sales of all"),
+        pytest.param(("4",), False, id="a sale of a part"),
+        pytest.param(("-5",), False, id="a purchase"),
+        pytest.param(("10", "-5"), False, id="a sale of all and a purchase"),
+    ],
+)
+def test_only_sales_that_may_not_be_counted_yet_explain_that_nothing_is_held(
+    counts: tuple[str, ...], may_be_gone: bool
+) -> None:
+    """Ten are held by a read at 10_000; fills of before are listed, which it may hold already."""
+    holding = Holding(D(10), 10_000)
+    for number, count in enumerate(counts):
+        holding.add_fill(fill(str(number), count, 9_000 + number, None))
+    assert holding.may_be_gone is may_be_gone
+    holding.report(D(10), 20_000)
+    assert not holding.may_be_gone, "a later read has said"
+
+
+@pytest.mark.parametrize(
     ("at_ms", "held"), [(5_000, "6"), (4_999, "3")], ids=["within the margin", "long before it"]
 )
 def test_a_late_push_counts_unless_a_read_is_newer_by_the_margin(at_ms: int, held: str) -> None:

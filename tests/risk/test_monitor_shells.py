@@ -11,6 +11,7 @@ import pytest
 
 from base.model import (
     Accepted,
+    Departure,
     ExitOrder,
     Key,
     Market,
@@ -131,7 +132,7 @@ def test_a_read_that_fails_unforeseen_is_told_as_failed(told: queue.SimpleQueue[
 class Client:
     """Cancels what it is asked to, except one order, where it breaks its promise not to raise."""
 
-    def place_exit(self, order: ExitOrder, leave_by_s: float = float("inf")) -> Outcome:
+    def place_exit(self, order: ExitOrder, departure: Departure) -> Outcome:
         """No test here sends an exit."""
         return Unanswered(client_order_id=order.client_order_id, why="timeout")
 

@@ -112,7 +112,7 @@ def _shrink(seed: int) -> int:
     if not result.violations:
         print(f"seed {seed} breaks nothing")
         return 0
-    print(f"{shrinking.keep(plan, result)}: {result.violations[0]}")
+    print(f"{shrinking.keep(plan, result.violations[0])}: {result.violations[0]}")
     return 1
 
 

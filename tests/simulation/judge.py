@@ -57,6 +57,10 @@ QUIET_S = 15.0
 """So long after the last line of the log, and twice the lag of reads, nothing more is going to happen."""
 RECONCILED_S = 33.0
 """After the last fault the program's picture agrees with the exchange within this."""
+PACED_S = 70.0
+"""A pace that holds an exit lets it go within this."""
+REFUSED_S = 60.0
+"""An order that is refused left within this, even if the program was stopped meanwhile."""
 WRITTEN_S = 2.0
 """A journal whose disk takes rows again has them after this."""
 SHOWN_S = LAG_S + 2.5
@@ -149,6 +153,7 @@ class Judge(Watch):
         self.lost_before_ms = 0.0  # when an older journal was put back
         self._alarms: dict[str, float] = {}
         self._turned_s: dict[str, float] = {}
+        self._paced_since: dict[str, float] = {}
         self._bad_since: dict[tuple[str, str], float] = {}
         self._journal: tuple[int, sqlite3.Connection] | None = None
         self.journal_is_doubtful = False  # it was replaced or could not be written: it need not know all
@@ -447,8 +452,9 @@ class Judge(Watch):
         if line.event == "TRIGGERED" and line.key is not None:
             self._check_triggered(line)
         if line.event == "REFUSED":
-            known = [a for a in self.attempts.values() if a.intent_id == str(line.fields.get("intent"))]
-            if len(known) < int(str(line.fields["attempt"])) and not self._unknown_ids:
+            intent_id = str(line.fields.get("intent"))
+            left_s = [a.left_s for a in self.attempts.values() if a.intent_id == intent_id]
+            if self._scheduler.now_s - max(left_s, default=-REFUSED_S) >= REFUSED_S and not self._unknown_ids:
                 self.violated("I11", f"an exit was refused before it left: {line.fields.get('reason')}")
         if line.event == "STUCK":
             intent_id = str(line.fields.get("intent"))
@@ -518,6 +524,7 @@ class Judge(Watch):
         for position in view.positions:
             self.reached_states.add(f"state {position.state}")
             self._check_prices(position)
+            self._check_goes_on(position, view.alarms)
             limit_s = SILENT_LIMITS_S.get(position.state)
             if position.state == "ARMED" and not position.freshness.is_proven and position.source != "rest":
                 limit_s = 5.0
@@ -537,8 +544,21 @@ class Judge(Watch):
                         f"{position.key.ticker} {position.state} {position.reason} for {now_s - since_s:.0f} s, silent",
                     )
                     self._bad_since[key] = now_s + 1e9
+        for ticker in set(self._paced_since) - {position.key.ticker for position in view.positions}:
+            del self._paced_since[ticker]
         for key in set(self._bad_since) - standing:
             del self._bad_since[key]
+
+    def _check_goes_on(self, position: Any, alarms: tuple[str, ...]) -> None:
+        """I12: an exit that sold too often waits, and goes on by itself."""
+        ticker = position.key.ticker
+        if f"{ticker}:paced" not in alarms or position.state != "TRIGGERED":
+            self._paced_since.pop(ticker, None)
+            return
+        since_s = self._paced_since.setdefault(ticker, self._scheduler.now_s)
+        if self._scheduler.now_s - since_s > PACED_S:
+            self.violated("I12", f"{ticker} has waited for its pace for {PACED_S:.0f} s")
+            self._paced_since[ticker] = self._scheduler.now_s + 1e9
 
     def _check_prices(self, position: Any) -> None:
         for price in (position.bid, position.executable):
@@ -564,6 +584,8 @@ class Judge(Watch):
         semantics, now_s = self.plan.semantics, self._scheduler.now_s
         if self._program.process is not None and self._program.process.machine.is_frozen:
             self._said_s = now_s
+        if self._paced_since:
+            return  # it has to go on by itself
         longest_s = max(semantics.read_lag_s, semantics.position_lag_s or 0.0)
         parts = self._program.parts
         if parts is None or not self._program.is_guarding:

@@ -51,7 +51,7 @@ class Network:
             scheduler.sleep(max(0.0, seam.left_s))
             raise requests.ConnectTimeout("connect timed out")
         scheduler.sleep(fate.connect_s)
-        if seam.is_too_late:
+        if not seam.may_leave():
             raise TransportError("evidence_too_old")
         self.watch.stage("leaving", method, path)
         seam.bytes_left = True
@@ -203,11 +203,11 @@ class CallSeam:
     def __setattr__(self, name: str, value: Any) -> None:
         self._mine()[name] = value
 
-    @property
-    def is_too_late(self) -> bool:
-        """Whether the first byte may not leave any more."""
-        now_s = object.__getattribute__(self, "_clock").boot_s()
-        return bool(now_s > self._mine().get("leave_by_s", float("inf")))
+    def may_leave(self) -> bool:
+        """Wait until the first byte may leave; ``False``: it may not any more."""
+        mine = self._mine()
+        boot_s = object.__getattribute__(self, "_clock").boot_s
+        return bool(mine["departure"].allows(boot_s, mine["deadline_s"]))
 
     @property
     def left_s(self) -> float:

@@ -1,4 +1,4 @@
-"""Twenty-eight small bugs, each planted alone: the judge must catch every one. ``make planted``.
+"""Twenty-nine small bugs, each planted alone: the judge must catch every one. ``make planted``.
 
 They are the ways in which such programs lose money. A bug is a text that stands once in one file, and
 what stands there instead; a text that is no longer there fails the run, so that the table stays true.
@@ -44,21 +44,17 @@ BUGS = (
         "send before journal",
         "risk/stop_loss.py",
         "        if effects:\n            write_down(",
-        "        for effect in effects:\n"
-        "            if isinstance(effect, Send):\n"
-        "                self._executor.send(effect)\n"
-        "        threading.Event().wait(0.1)\n"
-        "        effects = [effect for effect in effects if not isinstance(effect, Send)]\n"
+        "        written.set()\n        threading.Event().wait(0.1)\n"
         "        if effects:\n            write_down(",
     ),
     Bug(
         "HTTP layer repeats a POST",
         "kalshi/rest_calls.py",
-        "            answer = self._transport.call(method, path, deadline_s, query, body)\n        except MonitorError:\n",
+        "            answer = self._transport.call(method, path, deadline_s, query, body, departure)\n        except MonitorError:\n",
         "            try:\n"
-        "                answer = self._transport.call(method, path, deadline_s, query, body)\n"
+        "                answer = self._transport.call(method, path, deadline_s, query, body, departure)\n"
         "            except OutcomeUnknown:\n"
-        "                answer = self._transport.call(method, path, deadline_s, query, body)\n"
+        "                answer = self._transport.call(method, path, deadline_s, query, body, departure)\n"
         "        except MonitorError:\n",
     ),
     Bug(
@@ -211,11 +207,17 @@ BUGS = (
         "app/wiring.py",
         "        self.executor = ExitExecutor(self.orders, clock)\n",
         "        place = self.orders.place_exit\n"
-        "        self.orders.place_exit = lambda order: (  # type: ignore[method-assign]\n"
+        "        self.orders.place_exit = lambda order, *rest: (  # type: ignore[method-assign]\n"
         "            Refused(client_order_id=order.client_order_id, status=423, code='halted', details='')\n"
-        "            if folder.is_halted else place(order)\n"
+        "            if folder.is_halted else place(order, *rest)\n"
         "        )\n"
         "        self.executor = ExitExecutor(self.orders, clock)\n",
+    ),
+    Bug(
+        "a pace limit that never lets go",
+        "risk/limits.py",
+        "            waits.append(self._ids[0] + WINDOW_S)\n",
+        "            waits.append(now_s + WINDOW_S)\n",
     ),
     Bug(
         "an adopted breached stop fires unasked",

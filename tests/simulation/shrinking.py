@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from tests.simulation.plan import Plan, draw
 from tests.simulation.run import Result, run
@@ -50,45 +50,23 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, shuffles=False)
 
 
-def keep(plan: Plan, result: Result) -> Path:
-    """Write a run that failed to tests/seeds/, where it runs for ever."""
+def keep(plan: Plan, broke: str) -> Path:
+    """Write a run that failed to tests/seeds/, where it runs for ever: whole, for draws change."""
     KEPT.mkdir(exist_ok=True)
     path = KEPT / f"{plan.seed}.json"
-    path.write_text(json.dumps(_facts(plan, result), indent=1) + "\n")
+    kept = msgspec.json.encode({"broke": broke, "plan": plan}, order="sorted")
+    path.write_bytes(msgspec.json.format(kept, indent=1) + b"\n")
     return path
 
 
 def kept() -> list[tuple[Path, Plan]]:
     """Every run that failed once."""
-    return [(path, _plan(json.loads(path.read_text()))) for path in sorted(KEPT.glob("*.json"))]
+    return [
+        (path, msgspec.json.decode(path.read_bytes(), type=_Kept).plan)
+        for path in sorted(KEPT.glob("*.json"))
+    ]
 
 
-def _facts(plan: Plan, result: Result) -> dict[str, Any]:
-    drawn = draw(plan.seed)
-    return {
-        "seed": plan.seed,
-        "broke": result.violations[0],
-        "events": [list(event) for event in plan.events],
-        "kinds": sorted(plan.kinds),
-        "holdings": [number for number, holding in enumerate(drawn.holdings) if holding in plan.holdings],
-        "kill_at": plan.kill_at,
-        "page": plan.page,
-        "preempts": plan.preempts,
-        "shuffles": plan.shuffles,
-    }
-
-
-def _plan(facts: dict[str, Any]) -> Plan:
-    drawn = draw(facts["seed"])
-    return replace(
-        drawn,
-        events=tuple((at_s, name) for at_s, name in facts["events"]),
-        kinds=frozenset(facts["kinds"]),
-        holdings=tuple(
-            drawn.holdings[number] for number in facts["holdings"] if number < len(drawn.holdings)
-        ),
-        kill_at=None if facts["kill_at"] is None else (facts["kill_at"][0], facts["kill_at"][1]),
-        page=facts["page"],
-        preempts=facts["preempts"],
-        shuffles=facts["shuffles"],
-    )
+class _Kept(msgspec.Struct):
+    broke: str
+    plan: Plan

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
 import pytest
 
 from tests.reference import ROOT
+from tests.simulation.planted import BUGS, Bug
 
 
 def _run(*arguments: str) -> None:
@@ -32,8 +34,17 @@ def test_days_that_broke_one_once_break_none() -> None:
     _run("tests.simulation", "--kept")
 
 
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_still_fits_the_program(bug: Bug) -> None:
+    """Its text stands there once, and what it becomes is Python."""
+    text = (ROOT / "base" / bug.file).read_text()
+    assert bug.old, bug.name
+    assert text.count(bug.old) == 1
+    ast.parse(text.replace(bug.old, bug.new))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(520)
 def test_the_judge_catches_planted_bugs() -> None:
-    """Five of the thirty, others every day: a judge that catches nothing proves nothing."""
+    """Five of them, others every day: a judge that catches nothing proves nothing."""
     _run("tests.simulation.planted", "--slice")
