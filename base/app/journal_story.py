@@ -25,6 +25,7 @@ from base.model import Key, Side
 from base.risk.exit_lifecycle import ENDS, State
 from base.risk.rules import Stop
 from base.risk.views import protection_of
+from base.units import count_text
 
 MOST_MOVES = 10
 NEVER_MS = 1 << 62
@@ -101,7 +102,7 @@ def _tell(connection: sqlite3.Connection, key: Key, end_ms: int) -> dict[str, An
     now_state = {State.WITHDRAWN: State.ARMED, State.CANCELLED: State.UNPROTECTED}.get(state, state)
     report: dict[str, Any] = {
         "ticker": key.ticker, "subaccount": key.subaccount, "side": Side(side).value,
-        "count": inputs.get("count"), "entry": None, "state": now_state.value,
+        "count": _count(inputs.get("count")), "entry": None, "state": now_state.value,
         "protection": None if state in (State.CLOSED, State.RETIRED) else protection_of(now_state),
         "reason": str(inputs.get("why") or inputs.get("reason") or event),
         "rule": None, "trigger": None, **levels_report(None), "quote": None, "age_ms": None,
@@ -146,19 +147,32 @@ def _exit(connection: sqlite3.Connection, key: Key, intent_id: str, end_ms: int)
     reason, quantity, floor = found
     flattens = connection.execute(_FLATTENS, (key.subaccount, key.ticker, intent_id, end_ms)).fetchall()
     floors = [Decimal(json.loads(text)["floor"]) for (text,) in flattens]
+    orders = connection.execute(_ORDERS, (intent_id, end_ms)).fetchall()
     return {
-        "intent": intent_id, "reason": reason, "quantity": quantity,
-        "floor": price_or_none(min([Decimal(floor), *floors])), "joined": bool(floors),
+        "intent": intent_id,
+        "reason": reason,
+        "quantity": _count(quantity),
+        "floor": price_or_none(min([Decimal(floor), *floors])),
+        "joined": bool(floors),
         "orders": [
-            {"number": number, "count": count, "price": price, "filled": _filled(connection, name, end_ms)}
-            for number, count, price, name in connection.execute(_ORDERS, (intent_id, end_ms)).fetchall()
+            {
+                "number": number,
+                "count": _count(count),
+                "price": price_or_none(Decimal(price)),
+                "filled": _filled(connection, name, end_ms),
+            }
+            for number, count, price, name in orders
         ],
-    }  # fmt: skip
+    }
 
 
 def _filled(connection: sqlite3.Connection, client_order_id: str, end_ms: int) -> str | None:
     answers = connection.execute(_FILLED, (client_order_id, end_ms)).fetchall()
-    return answers[-1][0] if answers else None
+    return _count(answers[-1][0]) if answers else None
+
+
+def _count(text: str | None) -> str | None:
+    return None if text is None else count_text(Decimal(text))
 
 
 def _moves(rows: Any) -> list[dict[str, Any]]:

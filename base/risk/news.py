@@ -44,6 +44,8 @@ from base.risk.messages import (
 )
 from base.risk.rules import StopSettings
 
+OfHolding = OrdersRead | OrderReport | Answered | Swept | PersonAsks
+"""Messages that speak of one holding."""
 READS_FAILING_S = 30.0
 """A report that could not be had for this long rings."""
 
@@ -96,7 +98,7 @@ def take(guards: Guards, message: Message, look: Look, now: Moment) -> None:
             _elsewhere(guards, message, now)
 
 
-def _take_for(guards: Guards, key: Key, message: Message, look: Look, now: Moment) -> None:
+def _take_for(guards: Guards, key: Key, message: OfHolding, look: Look, now: Moment) -> None:
     if (guard := guards.by_key.get(key)) is None:
         if isinstance(message, PersonAsks):
             buried = guards.buried.get(key)
@@ -114,7 +116,7 @@ def _take_for(guards: Guards, key: Key, message: Message, look: Look, now: Momen
             answers.answered(guard, ctx, message)
         case Swept(cancelled=cancelled):
             _swept(guard, cancelled)
-        case PersonAsks():
+        case _:  # PersonAsks: no other kind is left
             person.hear(guard, ctx, message)
     guards.bury_if_over(guard, ctx)
     guards.step_all(key.ticker, look, now)

@@ -4,46 +4,29 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from base.simulator.server import SimulatorServer
-from tests.app.loopback import OTHER, TICKER, stage_market
+from tests.app.loopback import OTHER, TICKER
 from tests.app.shells import Shells
 from tests.support import eventually
 
 
-@pytest.fixture
-def sim() -> Iterator[SimulatorServer]:
-    """An exchange where ten contracts of two markets are held."""
-    with SimulatorServer() as sim:
-        for ticker in (TICKER, OTHER):
-            stage_market(sim, ticker)
-            sim.set_position(ticker, "10", "0.60")
-        yield sim
-
-
-@pytest.fixture
-def shells(tmp_path: Path, sim: SimulatorServer) -> Shells:
-    """An installation that guards them."""
-    return Shells(tmp_path, sim)
-
-
 @pytest.mark.end_to_end
-def test_flatten_sells_once_however_often_it_is_pressed(shells: Shells, sim: SimulatorServer) -> None:
+def test_flatten_sells_once_however_often_it_is_pressed(shells: Shells, held: SimulatorServer) -> None:
     """O3: two shells at once: both are told flat, one intent; then nothing is held, which is said."""
     with shells.monitor():
         pressed = [shells.start("flatten", TICKER, "--floor", "0.60", "--yes") for _ in range(2)]
         for process in pressed:
             assert process.stderr is not None
             assert "STUCK (no_bid_inside_floor)" in process.stderr.readline()
-        sim.set_book(TICKER, yes=[("0.62", "500")], no=[("0.36", "500")])
+        held.set_book(TICKER, yes=[("0.62", "500")], no=[("0.36", "500")])
         for process in pressed:
             out, err = process.communicate(timeout=30)
             assert (process.returncode, out.strip()) == (0, f"{TICKER}: flat"), err
-        assert sim.position(TICKER) == 0
+        assert held.position(TICKER) == 0
         assert shells.events.count("TRIGGERED") == 1
         again = shells.type("flatten", TICKER, "--yes")
         assert (again.returncode, again.stdout) == (0, f"{TICKER}: flat\n")  # another press of the same wish
@@ -55,7 +38,7 @@ def test_flatten_sells_once_however_often_it_is_pressed(shells: Shells, sim: Sim
 
 
 @pytest.mark.end_to_end
-def test_flatten_of_a_hung_monitor_takes_its_place(shells: Shells, sim: SimulatorServer) -> None:
+def test_flatten_of_a_hung_monitor_takes_its_place(shells: Shells, held: SimulatorServer) -> None:
     """O2: it stands still; status says so within three seconds, flatten kills it and sells, in one intent."""
     with shells.monitor() as hung:
         hung.send_signal(signal.SIGSTOP)
@@ -68,16 +51,16 @@ def test_flatten_of_a_hung_monitor_takes_its_place(shells: Shells, sim: Simulato
             out, err = process.communicate(timeout=50)
             assert (process.returncode, out.strip()) == (0, f"{TICKER}: flat"), err
         assert hung.wait(5) == -signal.SIGKILL
-    assert sim.position(TICKER) == 0
+    assert held.position(TICKER) == 0
     assert shells.events.count("TRIGGERED") == 1
-    assert sim.position(OTHER) == 10
+    assert held.position(OTHER) == 10
 
 
 @pytest.mark.end_to_end
-def test_commands_work_where_nothing_runs(shells: Shells, sim: SimulatorServer) -> None:
+def test_commands_work_where_nothing_runs(shells: Shells, held: SimulatorServer) -> None:
     """A stuck exit of a killed monitor: cancelled from the journal, then flattened, without any process."""
     with shells.monitor() as monitor:
-        sim.set_book(TICKER, yes=[("0.05", "500")], no=[("0.94", "500")])
+        held.set_book(TICKER, yes=[("0.05", "500")], no=[("0.94", "500")])
         eventually(lambda: "STUCK" in shells.events, timeout_s=15)
         assert shells.type("retry", TICKER).stdout == f"{TICKER}: trying again\n"
         monitor.kill()
@@ -90,7 +73,7 @@ def test_commands_work_where_nothing_runs(shells: Shells, sim: SimulatorServer) 
     assert "unguarded until it runs" in done.stderr
     assert shells.json("cancel", TICKER)[0]["word"] == "nothing"
     (flat,) = shells.json("flatten", TICKER, "--floor", "0.03", "--yes")
-    assert (flat["flat"], sim.position(TICKER)) == (True, 0)
+    assert (flat["flat"], held.position(TICKER)) == (True, 0)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +85,9 @@ def test_commands_work_where_nothing_runs(shells: Shells, sim: SimulatorServer) 
     ],
 )
 def test_command_that_is_not_meant_so_does_nothing(
-    tmp_path: Path, sim: SimulatorServer, words: list[str], status: int, said: str
+    tmp_path: Path, held: SimulatorServer, words: list[str], status: int, said: str
 ) -> None:
     """O4: without a person who types, and without --yes, nothing is sold."""
-    done = Shells(tmp_path, sim).type(*words)
+    done = Shells(tmp_path, held).type(*words)
     assert (done.returncode, said in done.stderr) == (status, True), done.stderr
     assert not (tmp_path / "data").exists()

@@ -248,6 +248,10 @@ def test_refused_exit_is_tried_again() -> None:
     ("world", "floor", "word", "said"),
     [
         pytest.param(lambda: World(STOP).hold(), None, "soon", "its market has not been seen yet", id="unseen"),
+        pytest.param(
+            lambda: (w := World(STOP)).tell(w.positions("10")).bid("0.52"), None, "soon", "its market has not been seen yet",
+            id="its market was never read",
+        ),
         pytest.param(lambda: armed().pass_s(9), None, "soon", "its price is not proven (no connection)", id="not proven"),
         pytest.param(
             lambda: armed().bid(None, "0.60").bid(None, "0.62"), None, "done", "the exit that is open is joined, down to",
