@@ -63,6 +63,8 @@ app = typer.Typer(
 
 config_commands = typer.Typer(help="The settings: what holds, and what there is.", rich_markup_mode=None)
 app.add_typer(config_commands, name="config")
+alarm_commands = typer.Typer(help="The alert channels.", rich_markup_mode=None)
+app.add_typer(alarm_commands, name="alarms")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
+    from base.app.hardening import plain_lines
+
+    print(plain_lines(sentence), file=sys.stderr)
     return status
 
 
@@ -346,3 +350,22 @@ def config_reference() -> int:
 
     print(reference())
     return DONE
+
+
+@alarm_commands.callback()
+def _alarms() -> None:
+    """Who is told of an alarm."""
+
+
+@alarm_commands.command("test")
+def alarms_test(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Send a test through every channel of alerts.urls. Exit status 1 if one does not take it."""
+    from base.app.alarms_command import test_channels
+
+    return test_channels(_common(context, config, overrides, log_level), as_json=as_json)

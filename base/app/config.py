@@ -136,10 +136,14 @@ class PathsConfig(Section):
 class AlertsConfig(Section):
     """Who is told besides the screen."""
 
-    urls: tuple[str, ...] = ()
-    """Alert channels."""
-    heartbeat_url: str = ""
-    """Asked regularly while all is well."""
+    urls: Annotated[tuple[str, ...], Field(repr=False)] = ()
+    """Channels in apprise's notation, in the order they are tried; see docs/operations.md."""
+    heartbeat_url: Annotated[str, Field(repr=False)] = ""
+    """Asked regularly while the monitor guards; the service there alarms when it stays away."""
+    heartbeat_interval_s: Interval = 60.0
+    """From one sign of life to the next."""
+    allow_private: bool = False
+    """Whether `heartbeat_url` and plain webhooks (json, xml, form) may lead into a private network."""
 
 
 class Config(Section):
@@ -223,7 +227,8 @@ def _override(tree: dict[str, Tree], override: str) -> tuple[Mistake, ...]:
     path, sign, text = override.partition("=")
     names = path.strip().split(".")
     if not sign or not all(names):
-        raise ConfigError("--set", f"{override!r} should look like stops.check_interval_s=1")
+        typed = repr(override) if "://" not in override else "an address"  # which may hold a token
+        raise ConfigError("--set", f"{typed} should look like stops.check_interval_s=1")
     section = tree
     for name in names[:-1]:
         child = section.get(name)
@@ -250,7 +255,7 @@ def _explain(error: ErrorDetails) -> Mistake:
     """Turn one of pydantic's findings into the path of a setting and a sentence."""
     path = ""
     for part in error["loc"]:
-        path = join(path, str(part))
+        path = join(path, str(part) if "://" not in str(part) else "…")  # an address may hold a token
     match error["type"]:
         case "extra_forbidden":
             return path, f"there is no such setting{_near(str(error['loc'][-1]))}"

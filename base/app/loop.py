@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from base.app.account_folder import AccountFolder, drop_old_runs, folder_of, note_current
+from base.app.alerting import Alerting
 from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile, ConfigWatch
 from base.app.control import Answer, ControlServer
@@ -129,12 +130,14 @@ class TradingApp:
             MonitorError: The exchange cannot be reached.
         """
         strategy = self._load_strategy()
+        alerting = Alerting(self.config, self._clock)
         try:
             access, folder = self._open_account()
             parts = Parts(self.config, access, folder, self._clock, self._died)
             self._stops.add("event log", lambda _: parts.events.close())
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
+            alerting.start(parts, self._stops, self.open_positions)
             recover(parts, self.config, access, self._clock, self._stops, self.stopping)
             self.positions = Positions(
                 parts.monitor, lambda: parts.reconciler.subaccounts, parts.own_subaccount
@@ -143,6 +146,7 @@ class TradingApp:
                 self._start_strategy(strategy, parts, folder)
             self._start_control(parts, folder)
             self._watch_config(parts)
+            alerting.start_heartbeat(parts, self._stops, self.missing_part)
         except BaseException:
             self.stop()
             raise

@@ -16,6 +16,7 @@ from typing import Protocol
 from base.app.cli import DONE, NOT_SO, Common, LogLevel
 from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile
+from base.app.hardening import OneLine, forbid_core_dumps
 from base.app.loop import TradingApp
 from base.app.starting import Interrupted
 from base.app.stderr import CurrentStderr, drain
@@ -95,6 +96,7 @@ def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
         ConfigError: Wrong settings, credentials or files.
         MonitorError: The exchange cannot be reached.
     """
+    forbid_core_dumps()
     try:
         return _run(common, seconds, has_ui)
     finally:
@@ -212,7 +214,7 @@ def _user_interface(app: TradingApp) -> UserInterface:
 
 def _log_to_stderr(level: LogLevel) -> None:
     handler = logging.StreamHandler(CurrentStderr())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger().handlers = [handler]
     logging.getLogger().setLevel(level.value.upper())
 
@@ -226,8 +228,6 @@ def _say_what_to_know(config: Config) -> None:
         )
     if config.exchange.environment == "production" and config.is_live:
         _tell("PRODUCTION, LIVE: exits trade real money.")
-    if config.alerts.urls or config.alerts.heartbeat_url:
-        _tell("alerts: channels are not served by this version; alarms go to stderr and the log.")
 
 
 def _tell(sentence: str) -> None:

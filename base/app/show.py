@@ -103,6 +103,8 @@ def account_folder(config: Config) -> AccountFolder:
 
 
 def _print_status(report: dict[str, Any]) -> None:
+    from base.ui.screen import plain
+
     link = "connected" if report["connected"] else "DISCONNECTED"
     print(
         f"{report['environment']}, execution {report['execution']}, {link}, {report['exits_open']} exits open"
@@ -110,7 +112,7 @@ def _print_status(report: dict[str, Any]) -> None:
     if report["halted"]:
         print("HALTED: no new entries")
     for alarm in report["alarms"]:
-        print(f"ALARM {alarm}")
+        print(f"ALARM {plain(alarm)}")
     _print_positions(report)
 
 

@@ -12,6 +12,8 @@ import sys
 import threading
 from collections import deque
 
+from base.app.hardening import plain_lines
+
 MOST_WAITING = 5_000
 """Texts kept while nobody reads; then the oldest go, and their number is told."""
 SAID_S = 0.2
@@ -82,8 +84,8 @@ class CurrentStderr(io.TextIOBase):
     """Passes on to ``sys.stderr`` as it is then: a screen puts its own stream there while it draws."""
 
     def write(self, text: str) -> int:
-        """Write ``text`` soon. Returns at once, in every state of the terminal."""
-        _pen.write(text)
+        """Write ``text`` soon, its control characters written out. Returns at once, always."""
+        _pen.write(plain_lines(text))
         return len(text)
 
     def flush(self) -> None:

@@ -24,7 +24,8 @@ PROBE_S = 1.0
 CONFIRM_EVERY_S = 0.5
 NEVER_HELD_AFTER_S = 10.0
 PAUSED_READ_S = 5.0
-NO_EVIDENCE_S = 5.0
+NO_EVIDENCE_S = 4.0
+"""What stays uncovered this long alarms: five seconds are promised, a look may be late."""
 
 
 def watch(guard: Guard, ctx: Context) -> None:
@@ -34,10 +35,13 @@ def watch(guard: Guard, ctx: Context) -> None:
     is_said = bool(guard.alarms) or guard.reason == "market_state" or is_chosen
     if guard.state is not State.UNPROTECTED or is_said:
         guard.uncovered_s = None
-    elif guard.uncovered_s is None:
+        return
+    if guard.uncovered_s is None:
         guard.uncovered_s = ctx.now.boot_s
-    elif ctx.now.boot_s - guard.uncovered_s >= NO_EVIDENCE_S:
+    if ctx.now.boot_s - guard.uncovered_s >= NO_EVIDENCE_S:
         guard.unprotected("not_armed", ctx)  # the reasons alternate, and none of them lasted
+    else:
+        guard.wake_at(guard.uncovered_s + NO_EVIDENCE_S)  # the next sweep may be later
 
 
 def _look(guard: Guard, ctx: Context) -> None:

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -44,12 +44,17 @@ class EventLog:
         self._echo = sys.stderr if echo is None else echo
         self._lock = threading.Lock()  # the event-log lock: one line at a time
         self._recent: deque[str] = deque(maxlen=200)
+        self._hear: Callable[[Line], None] | None = None
         self.failures = 0
         self._path = path
         try:
             self._file = self._open()
         except OSError as e:
             raise ConfigError("paths.logs", f"cannot write {path}: {e.strerror}") from e
+
+    def tell(self, hear: Callable[[Line], None]) -> None:
+        """Let ``hear`` know every line from now on. It returns at once; what it raises goes no further."""
+        self._hear = hear
 
     def write(self, line: Line) -> None:
         """Append one line; loud ones, and what a reload did, also go to stderr."""
@@ -65,6 +70,11 @@ class EventLog:
                     self._echo.write(text + "\n")
                     self._echo.flush()
             except (OSError, ValueError):
+                self.failures += 1
+        if self._hear is not None:
+            try:
+                self._hear(line)
+            except Exception:  # whoever listens, the exit goes on
                 self.failures += 1
 
     def _open(self) -> TextIO:

@@ -89,6 +89,7 @@ class Guard:
     close_claimed_ms: int | None = None
     contradicted_s: float | None = None  # since when positions reads miss what no trade took away
     uncovered_s: float | None = None  # since when it is UNPROTECTED and nothing says so
+    beside_s: float | None = None  # since when contracts beside its exit are held and nothing says so
     unknown_since_s: float | None = None
     is_blind: bool = False
     due_s: float | None = None  # when it wants attention again
@@ -182,6 +183,11 @@ class Guard:
         if next_ring is None or ctx.now.boot_s >= next_ring:
             self.alarms[reason] = ctx.now.boot_s + RING_EVERY_S
             self.line("ALARM", reason=reason)
+
+    def ring_on(self, ctx: Context) -> None:
+        """What rings goes on ringing, whether or not the step at hand came by the place that raised it."""
+        for reason in list(self.alarms):
+            self.ring(reason, ctx)
 
     def hush(self, reason: str) -> None:
         """The condition is over."""

@@ -21,7 +21,7 @@ from base.model import (
     ShardStatus,
     Side,
 )
-from base.risk import arming, person, readiness, reloading, selling, settling, standing
+from base.risk import arming, person, readiness, reloading, selling, settling, standing, unsaid
 from base.risk.counting import Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import State
@@ -117,6 +117,7 @@ class Guards:
         person.go_on(guard, ctx)
         self._dispatch(guard, ctx)
         arming.claim_timer(guard, ctx)
+        unsaid.say(guard, ctx)
         self.bury_if_over(guard, ctx)
 
     def ring(self, reason: str, now: Moment, **fields: object) -> None:

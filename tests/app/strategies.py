@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from decimal import Decimal
+from pathlib import Path
 
 from base.model import Side
+from base.risk.stop_loss import StopLossMonitor
 from base.strategy.contract import Context
 
 
@@ -94,3 +96,24 @@ class Careless:
         if self.rounds == 0 and any(p.key.ticker == "KXTEST-26DEC31-B" for p in ctx.positions):
             ctx.orders.sell("KXTEST-26DEC31-B", "no", Decimal(50), Decimal("0.01"))
             type(self).rounds += 1
+
+
+class BreaksTheMonitor:
+    """Raises in every round; once a file named break-it lies there, lets the stop-loss monitor raise."""
+
+    def collect(self, ctx: Context) -> None:
+        """Break what is to be broken."""
+        if Path("break-it").exists():
+            Path("break-it").unlink()
+            StopLossMonitor._round = _broken  # type: ignore[method-assign]
+
+    def compute(self, ctx: Context) -> None:
+        """Fail."""
+        raise RuntimeError("the strategy has a mistake in it")
+
+    def execute(self, ctx: Context) -> None:
+        """Never reached."""
+
+
+def _broken(monitor: StopLossMonitor) -> None:
+    raise RuntimeError("the monitor was broken on purpose")

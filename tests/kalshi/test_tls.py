@@ -36,14 +36,19 @@ def sim() -> Iterator[SimulatorServer]:
 def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A certificate that our own context accepts besides the well-known roots."""
     path = make_certificate(tmp_path)
+    trust(monkeypatch, "base.kalshi.deadline_sockets.tls_context", path)
+    return path
+
+
+def trust(monkeypatch: pytest.MonkeyPatch, where: str, certificate: Path) -> None:
+    """Let the context made at ``where`` accept ``certificate`` besides the well-known roots."""
 
     def trusts_it() -> ssl.SSLContext:
         context = tls_context()
-        context.load_verify_locations(path)
+        context.load_verify_locations(certificate)
         return context
 
-    monkeypatch.setattr("base.kalshi.deadline_sockets.tls_context", trusts_it)
-    return path
+    monkeypatch.setattr(where, trusts_it)
 
 
 def answer(connection, head: bytes) -> None:
@@ -76,32 +81,78 @@ def test_flawed_certificate_gets_nothing(
         tmp_path, "127.0.0.2" if flaw == "wrong host" else "127.0.0.1", is_expired=flaw == "expired"
     )
     if flaw != "unknown authority":
-
-        def trusts_it() -> ssl.SSLContext:
-            context = tls_context()
-            context.load_verify_locations(shown)
-            return context
-
-        monkeypatch.setattr("base.kalshi.deadline_sockets.tls_context", trusts_it)
+        trust(monkeypatch, "base.kalshi.deadline_sockets.tls_context", shown)
     heads: list[bytes] = []
     with rude_server(lambda connection, head: heads.append(head), server_context(shown)) as url:
         assert isinstance(client_of(sim, url=url, timeout_s=1.0).place_exit(exit_of("KXA")), NotSent)
     assert b"".join(heads) == b""
 
 
-def test_feed_refuses_an_unknown_certificate(sim: SimulatorServer, tmp_path: Path):
+def connector_to(sim: SimulatorServer, url: str) -> Connector:
+    """Opens the feed at the address of a REST server."""
+    signer = load_signer(sim.key_id, sim.private_key_path)
+    return Connector(url.replace("http", "ws", 1), signer, CLOCK, Dialer(CLOCK), Waker(), 1.0)
+
+
+@pytest.mark.parametrize("flaw", ["unknown authority", "expired", "wrong host"])
+def test_feed_refuses_a_flawed_certificate(
+    sim: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flaw: str
+):
     """Neither does the WebSocket sign anything for a stranger."""
+    shown = make_certificate(
+        tmp_path, "127.0.0.2" if flaw == "wrong host" else "127.0.0.1", is_expired=flaw == "expired"
+    )
+    if flaw != "unknown authority":
+        trust(monkeypatch, "base.kalshi.websocket_link.tls_context", shown)
     heads: list[bytes] = []
-    context = server_context(make_certificate(tmp_path))
-    with rude_server(lambda connection, head: heads.append(head), context) as url:
-        connector = Connector(
-            url.replace("https://", "wss://"),
-            load_signer(sim.key_id, sim.private_key_path),
-            CLOCK,
-            Dialer(CLOCK),
-            Waker(),
-            1.0,
-        )
-        with pytest.raises(TransportError):
-            connector.open(lambda: False)
+    with (
+        rude_server(lambda connection, head: heads.append(head), server_context(shown)) as url,
+        pytest.raises(TransportError, match="certificate verify failed"),
+    ):
+        connector_to(sim, url).open(lambda: False)
     assert b"".join(heads) == b""
+
+
+def test_feed_speaks_to_a_good_certificate(
+    sim: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The flaws above are what is refused, not TLS."""
+    shown = make_certificate(tmp_path)
+    trust(monkeypatch, "base.kalshi.websocket_link.tls_context", shown)
+    heads: list[bytes] = []
+    with (
+        rude_server(lambda connection, head: heads.append(head), server_context(shown)) as url,
+        pytest.raises(TransportError),  # it hangs up without an answer
+    ):
+        connector_to(sim, url).open(lambda: False)
+    assert b"KALSHI-ACCESS-SIGNATURE" in b"".join(heads)
+
+
+def test_feed_ignores_the_environment(sim: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """No proxy sees the handshake, and no bundle of certificates that somebody left there makes a stranger known."""
+    shown = make_certificate(tmp_path)
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "WEBSOCKET_CLIENT_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(shown))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    connector_to(sim, sim.websocket_url).open(lambda: False).drop()
+    heads: list[bytes] = []
+    with rude_server(lambda connection, head: heads.append(head), server_context(shown)) as url:
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            connector_to(sim, url).open(lambda: False)
+        assert isinstance(client_of(sim, url=url, timeout_s=1.0).place_exit(exit_of("KXA")), NotSent)
+    assert b"".join(heads) == b""
+
+
+def test_a_password_file_names_nobody(sim: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A .netrc entry for the host would put a second identity beside our signature."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password SECRET\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    heads: list[bytes] = []
+    with rude_server(lambda connection, head: heads.append(head)) as url:
+        client_of(sim, url=url, timeout_s=0.3).place_exit(exit_of("KXA"))
+    assert heads
+    assert b"authorization" not in b"".join(heads).lower()

@@ -15,9 +15,10 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from base.model import MarketStatus, Outcome, ShardStatus, Side
+from base.model import MarketStatus, Outcome, PositionsRead, ShardStatus, Side
 from base.risk.messages import Answered, Heard, Line, MarketsSeen, Message, ReadOrders, Send, ShardsSeen
 from base.risk.rules import AlreadyBreached, BelowFloor, Rule
+from tests.risk.cover import Cover
 from tests.risk.happenings import HAPPENINGS
 from tests.risk.promises import Promises, Violation
 from tests.risk.true_exchange import TrueExchange
@@ -54,6 +55,7 @@ class Day:
         guards.terms = replace(guards.terms, new_bits=lambda: random.getrandbits(64))
         self.exchange = TrueExchange(self.world, random)
         self.promises = Promises(self.world, self.exchange)
+        self.cover = Cover(self.world)
         self.diary: list[str] = []
         self.heard: list[Heard] = []  # what persons were told
         self._checked = 0
@@ -86,6 +88,8 @@ class Day:
         self.note(f"tell {message}")
         self.world.tell(message)
         self.check()
+        if isinstance(message, PositionsRead):
+            self.cover.check_adopted(message)
 
     def check(self) -> None:
         """Hold all new effects against the promises."""
@@ -95,7 +99,10 @@ class Day:
                 self.reads_asked = min(self.reads_asked + 1, 2)
             if isinstance(effect, Line | Send):
                 self.note(f"  {effect}")
+            if isinstance(effect, Line):
+                self.cover.note(effect)
             self.promises.check(effect)
+        self.cover.check()
 
     def note(self, text: str) -> None:
         """Write into the diary of this day."""

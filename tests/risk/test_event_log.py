@@ -92,6 +92,24 @@ def test_alarms_go_to_stderr_too(tmp_path: Path) -> None:
     log.close()
 
 
+def test_whoever_listens_is_told_every_line_and_can_break_nothing(tmp_path: Path) -> None:
+    """What a listener raises is counted; the line stands, and the next one is told."""
+    log = EventLog(tmp_path / "stop_loss.log", Noon(), echo=io.StringIO())
+    heard: list[str] = []
+
+    def hear(line: Line) -> None:
+        heard.append(line.event)
+        raise RuntimeError
+
+    log.tell(hear)
+    for event in ("ARMED", "ALARM"):
+        log.write(Line(event=event, key=None, side=None, fields={}))
+    log.close()
+    assert heard == ["ARMED", "ALARM"]
+    assert log.failures == 2
+    assert len((tmp_path / "stop_loss.log").read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize("leaves", ["moved", "removed", "folder removed"])
 def test_a_log_that_was_rotated_begins_anew(tmp_path: Path, leaves: str) -> None:
     """Whoever reads the path with ``tail -F`` sees the next event, wherever the old file went."""
