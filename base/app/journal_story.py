@@ -31,6 +31,11 @@ MOST_MOVES = 10
 NEVER_MS = 1 << 62
 _STOP = msgspec.json.Decoder(Stop)
 _SEEN = msgspec.json.Decoder(Sighting)
+_NEWEST = """
+SELECT at_ms, ticker, side, to_state, inputs FROM transitions
+WHERE seq IN (SELECT max(seq) FROM transitions GROUP BY subaccount, ticker)
+AND to_state NOT IN ('CLOSED', 'RETIRED') ORDER BY ticker, subaccount
+"""
 _KEYS = "SELECT DISTINCT subaccount FROM transitions WHERE ticker = ? AND at_ms <= ? ORDER BY subaccount"
 _MOVES = """
 SELECT at_ms, from_state, event, to_state, inputs, side, intent_id FROM transitions
@@ -58,6 +63,20 @@ def moves_of(journal: Path, key: Key) -> list[dict[str, Any]]:
             return _moves(connection.execute(_MOVES, (key.subaccount, key.ticker, NEVER_MS, MOST_MOVES)))
     except sqlite3.Error:
         return []
+
+
+def last_known(journal: Path) -> list[str]:
+    """One line for each holding that had not ended; none where the journal cannot be read."""
+    try:
+        with closing(_open(journal)) as connection:
+            rows = connection.execute(_NEWEST).fetchall()
+    except sqlite3.Error:
+        return []
+    return [
+        f"{ticker} {side.upper()} {_count(json.loads(inputs).get('count'))}: {_standing(State(state))}"
+        f" since {utc_text(at_ms)}"
+        for at_ms, ticker, side, state, inputs in rows
+    ]
 
 
 def story(journal: Path, ticker: str, subaccount: int | None, until_ms: int | None) -> dict[str, Any]:
@@ -98,8 +117,7 @@ def _tell(connection: sqlite3.Connection, key: Key, end_ms: int) -> dict[str, An
     at_ms, _, event, to_state, inputs_text, side, intent_id = newest[0]
     inputs, state = json.loads(inputs_text), State(to_state)
     is_open = intent_id is not None and state not in ENDS
-    # WITHDRAWN leaves the holding armed, CANCELLED unprotected; neither writes a row of its own.
-    now_state = {State.WITHDRAWN: State.ARMED, State.CANCELLED: State.UNPROTECTED}.get(state, state)
+    now_state = _standing(state)
     report: dict[str, Any] = {
         "ticker": key.ticker, "subaccount": key.subaccount, "side": Side(side).value,
         "count": _count(inputs.get("count")), "entry": None, "state": now_state.value,
@@ -138,6 +156,11 @@ def _decision(
         "freshness": {proof: str(getattr(seen.freshness, proof)) for proof in PROOFS},
         "decision": {"kind": kind, "reason": reason or None, "at": utc_text(at_ms)},
     }
+
+
+def _standing(state: State) -> State:
+    """WITHDRAWN leaves the holding armed, CANCELLED unprotected; neither writes a row of its own."""
+    return {State.WITHDRAWN: State.ARMED, State.CANCELLED: State.UNPROTECTED}.get(state, state)
 
 
 def _exit(connection: sqlite3.Connection, key: Key, intent_id: str, end_ms: int) -> dict[str, Any] | None:

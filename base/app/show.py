@@ -62,13 +62,22 @@ def switch_entries(common: Common, *, is_halted: bool) -> int:
 
 def _report(common: Common) -> dict[str, Any] | None:
     """Ask the process; ``None``: it does not answer, which is said."""
-    folder = account_folder(load_config(common.config, common.overrides))
+    config = load_config(common.config, common.overrides)
+    folder = account_folder(config)
     try:
         report: dict[str, Any] = ask(folder, "status")
     except NotRunning as e:
         print(why_silent(folder, e), file=sys.stderr)
+        for line in _of_journal(folder, is_live=config.is_live):
+            print(f"the journal: {line}", file=sys.stderr)
         return None
     return report
+
+
+def _of_journal(folder: AccountFolder, *, is_live: bool) -> list[str]:
+    from base.app.journal_story import last_known  # a status that is answered needs none of it
+
+    return last_known(folder.journal_of(is_live=is_live))
 
 
 def why_silent(folder: AccountFolder, error: NotRunning) -> str:

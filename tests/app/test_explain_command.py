@@ -9,7 +9,7 @@ import pytest
 
 from base.app.explain_command import moment_ms
 from base.app.explained_report import lines_of
-from base.app.journal_story import moves_of, story
+from base.app.journal_story import last_known, moves_of, story
 from base.errors import ConfigError, MonitorError
 from base.risk.messages import PersonAsks
 from tests.app.loopback import TICKER as HELD
@@ -73,6 +73,16 @@ def test_story_can_be_read_aloud(journal: Path) -> None:
     assert any("STOP of 10.00" in line and "joined by a flatten" in line for line in lines)
     assert sum("not known" in line for line in lines) == 3
     assert not any("\n" in line for line in lines)
+
+
+def test_what_was_held_is_told_where_nothing_runs(journal: Path, tmp_path: Path) -> None:
+    """``status`` says what the journal knew last; an exit that ended is not among it."""
+    (line,) = last_known(journal)
+    assert line.startswith(f"{TICKER} YES 10.00: UNPROTECTED since 20")
+    assert last_known(tmp_path / "none.sqlite") == []
+    sold = armed().bid("0.40").answer("10")
+    write(tmp_path / "sold.sqlite", rows_of(sold.tell(sold.fill("10", "0"))))
+    assert last_known(tmp_path / "sold.sqlite") == []
 
 
 @pytest.mark.parametrize(

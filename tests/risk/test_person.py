@@ -11,7 +11,18 @@ import pytest
 
 from base.model import Key, MarketStatus
 from base.risk.guards import Buried
-from base.risk.messages import Heard, MarketsSeen, PersonAsks, Row, Sweep, Tell, Word
+from base.risk.messages import (
+    ConfirmPrice,
+    Heard,
+    MarketsSeen,
+    PersonAsks,
+    ProbeFeed,
+    ReadMarket,
+    Row,
+    Sweep,
+    Tell,
+    Word,
+)
 from base.risk.rules import AlreadyBreached, BelowFloor, Rule
 from tests.risk.world import KEY, TICKER, World, armed
 
@@ -276,6 +287,26 @@ def test_flatten_that_cannot_be_done_so_says_why(world: Any, floor: str | None, 
     assert len(world.sends) == before
 
 
+@pytest.mark.parametrize("command", ["flatten", "retry"])
+def test_what_is_missing_is_asked_for(command: str) -> None:
+    """A market that was never read is read; a price that is not proven is probed, and read by REST; no faster."""
+    world = World(STOP)
+    world.tell(world.positions("10")).bid("0.35")
+    world.guard.asked_s.clear()
+    world.effects.clear()
+    ask(world, command)
+    assert any(isinstance(effect, ReadMarket) for effect in world.effects)
+    world.tell(MarketsSeen(markets={TICKER: world.market})).bid("0.35").pass_s(9)
+    world.effects.clear()
+    world.guard.asked_s.clear()
+    for _ in range(2):
+        ask(world, command)
+    asked = [
+        type(effect) for effect in world.effects if isinstance(effect, ReadMarket | ProbeFeed | ConfirmPrice)
+    ]
+    assert asked == [ProbeFeed, ConfirmPrice]
+
+
 def test_joined_without_a_proven_price_is_asked_again() -> None:
     """It is a person's from now on; its floor goes down once a price is proven."""
     world = stuck().pass_s(9)
@@ -368,10 +399,11 @@ def test_nothing_held_is_said_so() -> None:
     heard = ask(world, "flatten", Key(0, "KXSOLD"))
     assert heard is not None
     assert (heard.word, heard.said) == (Word.DONE, "KXSOLD has just been sold")
-    world.pass_s(1)
-    heard = ask(world, "flatten", Key(0, "KXSOLD"))
-    assert heard is not None
-    assert heard.word is Word.NOTHING
+    for command, waited_s in (("retry", 0), ("flatten", 1), ("flatten", 9)):
+        world.pass_s(waited_s)
+        heard = ask(world, command, Key(0, "KXSOLD"))
+        assert heard is not None
+        assert heard.word is Word.NOTHING
     world.guard.holding.signed = D(-3)
     heard = ask(world, "flatten")
     assert heard is not None
