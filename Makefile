@@ -8,7 +8,7 @@ run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/ready-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
