@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from base.app.lock_owner import LockOwner
@@ -64,23 +63,6 @@ class HeartbeatFile:
             self.failures += 1
             if self.failures == 1:
                 _log.error("heartbeat_not_written why=%s", ascii(str(e)))
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What the file says: this process lived at ``boot_s`` (boot clock)."""
-
-    boot_s: float
-    owner: LockOwner
-
-
-def newest_beat(path: Path) -> Beat | None:
-    """Read the file; ``None``: nobody writes it, or it is none."""
-    try:
-        boot_s, boot_id, pid = path.read_text(encoding="ascii").split()
-        return Beat(float(boot_s), LockOwner(int(pid), "" if boot_id == "-" else boot_id))
-    except (OSError, ValueError):
-        return None
 
 
 def _crashed(name: str, error: BaseException) -> None:

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from base.app.account_folder import AccountFolder
+from base.app.beats import newest_beat
 from base.app.config import Config
 from base.app.control import NotRunning, Silent, ask
 from base.app.desk import IN_FLIGHT_S, MONITOR_S, SILENT
-from base.app.heartbeat_file import newest_beat
 from base.app.lock_owner import LockOwner
 from base.clock import Clock, SystemClock
 from base.errors import ConfigError, MonitorError
@@ -99,6 +99,8 @@ class Reach:
                 raise NotRunning(f"a process guards this account, {why}, and its place cannot be taken")
             if owner is not None and not (self._is_alive_or_young(owner) and waited_s < PATIENCE_S):
                 self._end(owner, why)
+                if not owner.holds(self._folder.lock):
+                    continue  # its place is free now: before its parent's next child has it
             self.pause(PAUSE_S)
         return self._answer_here(command, arguments)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from base.app.account_folder import AccountFolder, current_folder, folder_of
+from base.app.beats import newest_beat
 from base.app.cli import DONE, NOT_SO, Common
 from base.app.config import Config, load_config
 from base.app.control import NotRunning, ask
 from base.app.credentials import key_id_of
-from base.app.heartbeat_file import newest_beat
 from base.app.status_report import is_all_well
 from base.clock import SystemClock
 from base.errors import ConfigError

@@ -15,6 +15,8 @@ from base.simulator.server import SimulatorServer
 from tests.app.loopback import log_of
 from tests.support import eventually
 
+HELD = 2
+"""Positions of the account that is guarded: both are armed before a test goes on."""
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 exchange:
@@ -49,7 +51,7 @@ class Shells:
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
-            eventually(lambda: "ARMED" in self.events and self.is_listening, timeout_s=20)
+            eventually(lambda: self.events.count("ARMED") >= HELD and self.is_listening, timeout_s=20)
             yield process
         finally:
             process.kill()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from base.app.heartbeat_file import Beat, HeartbeatFile, newest_beat
+from base.app.heartbeat_file import HeartbeatFile
 from base.app.lock_owner import LockOwner
 from tests.reference import ROOT
 from tests.support import FakeClock, eventually
@@ -70,13 +70,3 @@ def test_full_disk_is_counted(tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.stdout == "1\n", done.stderr
-
-
-def test_newest_beat_is_read_by_others(tmp_path: Path) -> None:
-    """When it was, and whose; what is no beat is none."""
-    path, clock = tmp_path / "heartbeat", FakeClock(boot_s=12.5)
-    assert newest_beat(path) is None
-    HeartbeatFile(path, clock).write()
-    assert newest_beat(path) == Beat(12.5, LockOwner.this_process())
-    path.write_text("soon - 12\n")
-    assert newest_beat(path) is None

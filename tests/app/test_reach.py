@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from base.app.account_folder import AccountFolder
+from base.app.beats import Beat, newest_beat
 from base.app.config import Config
 from base.app.control import ControlServer, NotRunning
 from base.app.embedded import Reached, note_reached, reached_in
@@ -151,3 +152,13 @@ def test_where_the_embedded_exchange_listens_is_kept_for_its_owner(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [file]
     file.write_text('{"rest_url": "http://a"}')
     assert reached_in(file) is None
+
+
+def test_newest_beat_is_read_by_others(tmp_path: Path) -> None:
+    """When it was, and whose; what is no beat is none."""
+    path, clock = tmp_path / "heartbeat", FakeClock(boot_s=12.5)
+    assert newest_beat(path) is None
+    HeartbeatFile(path, clock).write()
+    assert newest_beat(path) == Beat(12.5, LockOwner.this_process())
+    path.write_text("soon - 12\n")
+    assert newest_beat(path) is None
