@@ -26,6 +26,10 @@ _POINTER = "simulated-current"
 _RUN = re.compile(r"simulated-([0-9a-f]{12}|key-.*)")
 
 
+class InUse(ConfigError):
+    """Another process guards this account."""
+
+
 class AccountFolder:
     """One account's folder. ``claim`` makes this process its only owner."""
 
@@ -111,7 +115,8 @@ class AccountFolder:
         """Create the folder and take its lock; the kernel drops the lock when this process ends.
 
         Raises:
-            ConfigError: Another process guards this account, or the folder cannot be written.
+            InUse: Another process guards this account.
+            ConfigError: The folder cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -125,7 +130,7 @@ class AccountFolder:
             owner = owner_in(lock)
             os.close(lock)
             who = "?" if owner is None else owner.pid
-            raise ConfigError(
+            raise InUse(
                 "paths.data", f"a monitor already guards this account (process {who}): stop it first"
             ) from None
         LockOwner.this_process().write(lock)

@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from base.app.account_folder import AccountFolder
+from base.app.account_folder import AccountFolder, InUse
 from base.app.beats import newest_beat
 from base.app.config import Config
 from base.app.control import NotRunning, Silent, ask
 from base.app.desk import IN_FLIGHT_S, MONITOR_S, SILENT
 from base.app.lock_owner import LockOwner
 from base.clock import Clock, SystemClock
-from base.errors import ConfigError, MonitorError
+from base.errors import MonitorError
 
 if TYPE_CHECKING:
     from base.app.loop import TradingApp
@@ -126,9 +126,7 @@ class Reach:
     def _claims(self) -> bool:
         try:
             self._folder.claim()
-        except ConfigError:
-            if self._folder.owner() is None:
-                raise  # the folder cannot be written: no process is in the way
+        except InUse:
             return False
         return True
 

@@ -44,7 +44,7 @@ def test_flatten_of_a_hung_monitor_takes_its_place(shells: Shells, held: Simulat
         hung.send_signal(signal.SIGSTOP)
         began_s = time.monotonic()
         status = shells.type("status")
-        assert time.monotonic() - began_s < 4.0  # Python's own start is in it
+        assert time.monotonic() - began_s < 6.0  # two for the answer, the rest for Python's own start
         assert (status.returncode, "does not answer" in status.stderr) == (1, True)
         pressed = [shells.start("flatten", TICKER, "--yes") for _ in range(2)]
         for process in pressed:
