@@ -36,7 +36,7 @@ SEEDS ?= 10000
 simulate: .venv/ready-dev
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
-# Twenty-nine bugs, one at a time: the judge of the above must catch each.
+# Thirty-one bugs, one at a time: the judge of the above must catch each.
 planted: .venv/ready-dev
 	$(BIN)/python -m tests.simulation.planted $(ARGS)
 

@@ -47,6 +47,10 @@ class AccountFolder:
         """The journal of paper trading: its decisions never mix with real ones."""
         return self.path / "paper.sqlite"
 
+    def journal_of(self, *, is_live: bool) -> Path:
+        """The journal of real or of paper trading."""
+        return self.journal if is_live else self.paper_journal
+
     @property
     def holds(self) -> Path:
         """What was looked at and left as it was; unlike the journal it may be lost."""
@@ -78,6 +82,16 @@ class AccountFolder:
         return self.path / "heartbeat"
 
     @property
+    def lock(self) -> Path:
+        """The lock's file: who owns the folder, or owned it last."""
+        return self.path / "lock"
+
+    @property
+    def exchange(self) -> Path:
+        """Where the embedded exchange of this account listens, in ``simulated`` only."""
+        return self.path / "exchange.json"
+
+    @property
     def is_halted(self) -> bool:
         """Whether the halt switch is set."""
         return self.halt_switch.exists()
@@ -107,7 +121,7 @@ class AccountFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.chmod(0o700)
-            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as e:
             raise ConfigError("paths.data", f"{self.path} cannot be written: {e.strerror}") from e
         try:
@@ -121,6 +135,17 @@ class AccountFolder:
             ) from None
         LockOwner.this_process().write(lock)
         self._lock_file = lock
+
+    def owner(self) -> LockOwner | None:
+        """Who took the lock last; ``None``: nobody, or it cannot be read. It may have ended since."""
+        try:
+            lock = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            return owner_in(lock)
+        finally:
+            os.close(lock)
 
     def release(self) -> None:
         """Let another process own the folder."""

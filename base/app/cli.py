@@ -47,6 +47,11 @@ SetOption = Annotated[
 LogLevelOption = Annotated[
     LogLevel | None, typer.Option("--log-level", help="What stderr shows", case_sensitive=False)
 ]
+TickerArgument = Annotated[str, typer.Argument(help="The market", metavar="TICKER")]
+SubaccountOption = Annotated[
+    int | None, typer.Option("--subaccount", help="Which, where the market is held in several", metavar="N")
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Nothing has to be typed")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per line")]
 
 app = typer.Typer(
@@ -216,6 +221,87 @@ def resume(
     from base.app.show import switch_entries
 
     return switch_entries(_common(context, config, overrides, log_level), is_halted=False)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    ticker: TickerArgument,
+    at: Annotated[
+        str | None, typer.Option("--at", help="As of then, from the journal, in UTC", metavar="TIME")
+    ] = None,
+    subaccount: SubaccountOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Why it stands as it stands, and what it waits for."""
+    from base.app.explain_command import explain as tell
+
+    common = _common(context, config, overrides, log_level)
+    return tell(common, ticker, subaccount, at, as_json=as_json)
+
+
+@app.command()
+def flatten(
+    context: typer.Context,
+    ticker: Annotated[str | None, typer.Argument(help="The market", metavar="TICKER")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that is held")] = False,
+    floor: Annotated[
+        str | None, typer.Option("--floor", help="The worst price you take", metavar="PRICE")
+    ] = None,
+    yes: YesOption = False,
+    subaccount: SubaccountOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Get out now. Exit status 0 once all is sold and the exchange agrees, within a minute."""
+    if (ticker is None) is not everything:
+        raise ConfigError("flatten", "name one market, or --all")
+    from base.app import person_commands
+
+    meant = person_commands.Meant(ticker=ticker, subaccount=subaccount, is_sure=yes)
+    return person_commands.flatten(
+        _common(context, config, overrides, log_level), meant, floor, as_json=as_json
+    )
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    ticker: TickerArgument,
+    subaccount: SubaccountOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Sell what a stop that was not armed would sell now, or try a stuck or refused exit again."""
+    from base.app import person_commands
+
+    meant = person_commands.Meant(ticker=ticker, subaccount=subaccount)
+    return person_commands.retry(_common(context, config, overrides, log_level), meant, as_json=as_json)
+
+
+@app.command()
+def cancel(
+    context: typer.Context,
+    ticker: TickerArgument,
+    yes: YesOption = False,
+    subaccount: SubaccountOption = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    log_level: LogLevelOption = None,
+) -> int:
+    """Withdraw an exit; its stop is armed again once it is seen where it would not fire."""
+    from base.app import person_commands
+
+    meant = person_commands.Meant(ticker=ticker, subaccount=subaccount, is_sure=yes)
+    return person_commands.cancel(_common(context, config, overrides, log_level), meant, as_json=as_json)
 
 
 @app.command()

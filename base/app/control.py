@@ -21,8 +21,9 @@ from base.errors import ConfigError, MonitorError
 LINE_BYTES = 64 * 1024
 CLIENT_S = 5.0
 """A client that says or reads nothing for so long is cut off. Seconds."""
+ANSWER_S = 2.0
+"""What a process may take to answer: a person who waits is told within three seconds that it hangs."""
 MOST_CLIENTS = 8
-LATER = frozenset({"flatten", "retry", "cancel"})
 
 Answer = Callable[[Mapping[str, Any]], object]
 """Answers one command's ``args`` with what JSON can write; raises ``ValueError`` for wrong ones."""
@@ -30,6 +31,10 @@ Answer = Callable[[Mapping[str, Any]], object]
 
 class NotRunning(MonitorError):
     """No process guards this account now."""
+
+
+class Silent(NotRunning):
+    """A process is there, and it does not answer in time: it hangs, or is very busy."""
 
 
 class ControlServer:
@@ -114,7 +119,7 @@ def answer_line(line: bytes, answers: Mapping[str, Answer]) -> dict[str, object]
         request_id = request.get("id")
         command, arguments = request.get("cmd"), request.get("args")
         if not isinstance(command, str) or command not in answers:
-            raise ValueError(_unknown(command))
+            raise ValueError(f"there is no command {str(command)[:40]!r}")
         if not isinstance(arguments, dict | None):
             raise ValueError("args is an object")
         return {"id": request_id, "ok": True, "result": answers[command](arguments or {})}
@@ -122,23 +127,23 @@ def answer_line(line: bytes, answers: Mapping[str, Answer]) -> dict[str, object]
         return {"id": request_id, "ok": False, "error": str(e) or "unreadable"}
 
 
-def _unknown(command: object) -> str:
-    if command in LATER:
-        return f"{command} is not served by this version"
-    return f"there is no command {str(command)[:40]!r}"
-
-
-def ask(folder: AccountFolder, command: str, timeout_s: float = 3.0) -> Any:
+def ask(
+    folder: AccountFolder,
+    command: str,
+    arguments: Mapping[str, object] | None = None,
+    *,
+    timeout_s: float = ANSWER_S,
+) -> Any:
     """Send one command to the process that guards ``folder`` and return its result.
 
     Raises:
-        NotRunning: Nobody listens, or it does not answer within ``timeout_s``.
+        NotRunning: Nobody listens, or (``Silent``) it does not answer within ``timeout_s``.
         MonitorError: It answered with an error.
     """
     path = connectable(folder.socket)
     if path is None:
         raise NotRunning("process not running")
-    request = json.dumps({"id": 1, "cmd": command, "args": {}}).encode() + b"\n"
+    request = json.dumps({"id": 1, "cmd": command, "args": arguments or {}}).encode() + b"\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout_s)
@@ -146,7 +151,7 @@ def ask(folder: AccountFolder, command: str, timeout_s: float = 3.0) -> Any:
             connection.sendall(request)
             reply = json.loads(connection.makefile("rb").readline())
     except (TimeoutError, BlockingIOError):
-        raise NotRunning(f"the process does not answer within {timeout_s:g} s") from None
+        raise Silent(f"the process does not answer within {timeout_s:g} s") from None
     except (OSError, ValueError):
         raise NotRunning("process not running") from None
     if not reply.get("ok"):

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from base.app.account_folder import drop_old_runs, folder_of, note_current
@@ -30,6 +30,23 @@ class Reached:
     websocket_url: str
     key_id: str
     private_key_path: str
+
+
+def note_reached(file: Path, reached: Reached) -> None:
+    """Write down where it listens, for a command that takes over from a process that hangs. Mode 0600."""
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(asdict(reached)), encoding="utf-8")
+    new.replace(file)
+
+
+def reached_in(file: Path) -> Reached | None:
+    """Read what ``note_reached`` wrote; ``None``: nothing that can be read."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        return Reached(**{name: str(said[name]) for name in Reached.__slots__})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class EmbeddedExchange:
@@ -70,12 +87,14 @@ class EmbeddedExchange:
         try:
             folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             shutil.move(Path(reached.private_key_path).parent, key)
+            moved = replace(reached, private_key_path=str(key / Path(reached.private_key_path).name))
+            note_reached(folder.exchange, moved)
             note_current(self._data, folder)
         except OSError as e:
             self.stop()
             raise ConfigError("paths.data", f"{folder.path} cannot be written: {e.strerror}") from e
         drop_old_runs(self._data, emergency)
-        return replace(reached, private_key_path=str(key / Path(reached.private_key_path).name))
+        return moved
 
     def _launch(self, key_folder: Path, log: int) -> subprocess.Popen[str]:
         settings = self._settings

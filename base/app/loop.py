@@ -19,8 +19,9 @@ from base.app.account_folder import AccountFolder, folder_of
 from base.app.alerting import Alerting
 from base.app.config import Config, load_config
 from base.app.config_watch import ConfigFile, ConfigWatch
-from base.app.control import ControlServer
+from base.app.control import Answer, ControlServer
 from base.app.credentials import Access, access_to
+from base.app.desk import Desk
 from base.app.embedded import EmbeddedExchange
 from base.app.heartbeat_file import HeartbeatFile
 from base.app.last_words import end_process
@@ -70,9 +71,12 @@ class TradingApp:
         environ: Environment variables, for credentials.
         source: The file the settings came from; it is read again when it changes.
         child: What its parent process told it, if it has one: ``run`` does.
+        account: The account, if this process has taken it over from another: its folder is claimed, and no
+            strategy runs.
     """
 
     positions: Positions
+    answers: Mapping[str, Answer]  # of the control socket, by command
 
     def __init__(
         self,
@@ -83,9 +87,10 @@ class TradingApp:
         environ: Mapping[str, str] | None = None,
         source: ConfigFile | None = None,
         child: Child | None = None,
+        account: tuple[Access, AccountFolder] | None = None,
     ):
         self.config = config
-        self._died, self._source, self._child = died, source, child
+        self._died, self._source, self._child, self._account = died, source, child, account
         self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
         self.stopping = threading.Event()
@@ -147,7 +152,7 @@ class TradingApp:
             )
             if strategy is not None:
                 self._start_strategy(strategy, parts, folder)
-            self._start_control(folder)
+            self._start_control(parts, folder)
             self._watch_config(parts)
             alerting.start_heartbeat(parts, self._stops, self.missing_part)
             starting.due_s = IDLE
@@ -166,7 +171,14 @@ class TradingApp:
         return late
 
     def _open_account(self) -> tuple[Access, AccountFolder]:
-        """Find who we are, and take the folder of that account."""
+        """Find who we are, take the folder of that account, and say there that we live."""
+        access, folder = self._account or self._claim_account()
+        heartbeat = HeartbeatFile(folder.heartbeat, self._clock, self._watchdog.is_in_time)
+        self._stops.add("heartbeat file", heartbeat.stop, longest_s=UNCRITICAL_STOP_S)
+        heartbeat.start()
+        return access, folder
+
+    def _claim_account(self) -> tuple[Access, AccountFolder]:
         data, logs = Path(self.config.paths.data), Path(self.config.paths.logs)
         child = self._child
         reached = None if child is None else child.exchange
@@ -180,14 +192,11 @@ class TradingApp:
         patience_s = LOCK_PATIENCE_S if child is not None and child.deaths else 0.0
         claim_in_turn(folder, patience_s, self._clock, self.stopping)
         self._stops.add("lock", lambda _: folder.release())
-        heartbeat = HeartbeatFile(folder.heartbeat, self._clock, self._watchdog.is_in_time)
-        self._stops.add("heartbeat file", heartbeat.stop, longest_s=UNCRITICAL_STOP_S)
-        heartbeat.start()
         return access, folder
 
     def _load_strategy(self) -> Strategy | None:
         """Make the strategy before anything is started: a mistake in it must not end a running guard."""
-        if self._child is not None and self._child.is_safe:
+        if self._account is not None or (self._child is not None and self._child.is_safe):
             return None
         name = self.config.strategy.class_name or (DEMO_STRATEGY if self.config.is_simulated else None)
         return None if name is None else load_strategy(name)
@@ -226,16 +235,16 @@ class TradingApp:
             holdings=MonitoredHoldings(monitor.view),
         )
 
-    def _start_control(self, folder: AccountFolder) -> None:
-        server = ControlServer(
-            folder,
-            {
-                "status": lambda _: status_report(self.look()),
-                "positions": lambda _: status_report(self.look())["positions"],
-                "halt": lambda _: self.halt(),
-                "resume": lambda _: self.resume(),
-            },
-        )
+    def _start_control(self, parts: Parts, folder: AccountFolder) -> None:
+        desk = Desk(parts.monitor.submit, self.view, parts.own_subaccount, self._clock)
+        self.answers = {
+            "status": lambda _: status_report(self.look()),
+            "positions": lambda _: status_report(self.look())["positions"],
+            "halt": lambda _: self.halt(),
+            "resume": lambda _: self.resume(),
+            **desk.answers,
+        }
+        server = ControlServer(folder, self.answers)
         self._stops.add("control", server.stop, longest_s=UNCRITICAL_STOP_S)
         server.start()
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from base.app.account_folder import AccountFolder, current_folder, folder_of
+from base.app.beats import newest_beat
 from base.app.cli import DONE, NOT_SO, Common
 from base.app.config import Config, load_config
 from base.app.control import NotRunning, ask
 from base.app.credentials import key_id_of
 from base.app.status_report import is_all_well
+from base.clock import SystemClock
 from base.errors import ConfigError
 from base.kalshi.auth import account_hash
 
@@ -23,10 +25,8 @@ PIPE_WIDTH = 160
 
 def show_status(common: Common, *, as_json: bool) -> int:
     """Print the state; exit status 1 if anything is unprotected, an alarm rings, or nothing runs."""
-    try:
-        report = ask(account_folder(load_config(common.config, common.overrides)), "status")
-    except NotRunning as e:
-        print(e, file=sys.stderr)
+    report = _report(common)
+    if report is None:
         return NOT_SO
     if as_json:
         print(json.dumps(report))
@@ -37,10 +37,8 @@ def show_status(common: Common, *, as_json: bool) -> int:
 
 def show_positions(common: Common, *, as_json: bool) -> int:
     """Print the positions, one JSON object a line with ``as_json``; the exit status is that of ``status``."""
-    try:
-        report = ask(account_folder(load_config(common.config, common.overrides)), "status")
-    except NotRunning as e:
-        print(e, file=sys.stderr)
+    report = _report(common)
+    if report is None:
         return NOT_SO
     if as_json:
         for position in report["positions"]:
@@ -60,6 +58,38 @@ def switch_entries(common: Common, *, is_halted: bool) -> int:
         folder.set_halted(is_halted)
     print("entries are halted; exits go on" if is_halted else "entries are allowed")
     return DONE
+
+
+def _report(common: Common) -> dict[str, Any] | None:
+    """Ask the process; ``None``: it does not answer, which is said."""
+    config = load_config(common.config, common.overrides)
+    folder = account_folder(config)
+    try:
+        report: dict[str, Any] = ask(folder, "status")
+    except NotRunning as e:
+        print(why_silent(folder, e), file=sys.stderr)
+        for line in _of_journal(folder, is_live=config.is_live):
+            print(f"the journal: {line}", file=sys.stderr)
+        return None
+    return report
+
+
+def _of_journal(folder: AccountFolder, *, is_live: bool) -> list[str]:
+    from base.app.journal_story import last_known  # a status that is answered needs none of it
+
+    return last_known(folder.journal_of(is_live=is_live))
+
+
+def why_silent(folder: AccountFolder, error: NotRunning) -> str:
+    """Nobody answers: tell a process that hangs, or has not begun to listen, from none at all."""
+    owner = folder.owner()
+    if owner is None or not owner.holds(folder.lock):
+        return "process not running"
+    beat = newest_beat(folder.heartbeat)
+    if beat is None or beat.owner != owner:
+        return f"process {owner.pid} is starting, or hangs: {error}"
+    age_s = SystemClock().boot_s() - beat.boot_s
+    return f"process {owner.pid} does not answer; its newest heartbeat is {age_s:.0f} s old"
 
 
 def account_folder(config: Config) -> AccountFolder:

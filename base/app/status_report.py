@@ -33,12 +33,12 @@ def position_report(position: PositionView) -> dict[str, Any]:
         "subaccount": position.key.subaccount,
         "side": position.side.value,
         "count": count_text(position.count),
-        "entry": _price(position.entry),
-        "bid": _price(position.bid),
-        "executable": _price(position.executable),
-        "trigger": _price(position.trigger),
-        "distance": _price(position.distance),
-        "profit": _price(position.profit),
+        "entry": price_or_none(position.entry),
+        "bid": price_or_none(position.bid),
+        "executable": price_or_none(position.executable),
+        "trigger": price_or_none(position.trigger),
+        "distance": price_or_none(position.distance),
+        "profit": price_or_none(position.profit),
         "state": position.state,
         "protection": position.protection,
         "freshness": {proof: str(getattr(position.freshness, proof)) for proof in PROOFS},
@@ -53,5 +53,5 @@ def is_all_well(report: Mapping[str, Any]) -> bool:
     return not report["alarms"] and all(p["protection"] != "unprotected" for p in report["positions"])
 
 
-def _price(price: Decimal | None) -> str | None:
+def price_or_none(price: Decimal | None) -> str | None:
     return None if price is None else price_text(price)

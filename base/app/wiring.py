@@ -207,7 +207,7 @@ class Parts:
         return Clients(account=client(), exits=client(for_exits=True), strategy=client(), prices=client())
 
     def _journal(self, folder: AccountFolder) -> Journal:
-        path = folder.journal if self._config.is_live else folder.paper_journal
+        path = folder.journal_of(is_live=self._config.is_live)
         emergency = EmergencyFile(emergency_path(path, self._config.paths.emergency))
         return Journal(path, emergency, self._clock)
 

@@ -150,8 +150,10 @@ def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
         _cannot_see(guard, ctx, decision.reason)
         return
     guard.unknown_since_s = None  # "age": the price is proven to stand, it only is no news to fire on
-    # A rule that came with new settings is no adoption: it sells nothing before it was seen safe.
-    may_exit = ctx.settings.already_breached is AlreadyBreached.EXIT and not guard.is_renewed
+    # A rule that came with new settings is no adoption, nor is an exit that a person withdrew: neither
+    # sells anything before it was seen safe.
+    is_unseen = guard.is_renewed or guard.is_cancelled
+    may_exit = ctx.settings.already_breached is AlreadyBreached.EXIT and not is_unseen
     if is_safe(guard.stop, ctx.seen, ctx.market, ctx.now):
         _arm(guard, ctx)
     elif isinstance(decision, Unknown) and (guard.was_armed or may_exit):
@@ -160,6 +162,8 @@ def _try_to_arm(guard: Guard, ctx: Context, decision: Decision) -> None:
     elif guard.was_armed:
         _arm(guard, ctx)
         _act(guard, ctx, decision)  # armed before the restart: the first fresh evidence may fire
+    elif guard.is_cancelled:
+        guard.unprotected("cancelled", ctx)
     elif isinstance(decision, NoBid) or ctx.seen.quote.bid is None:
         guard.unprotected("no_bid", ctx)
     elif may_exit:
@@ -179,7 +183,7 @@ def _arm(guard: Guard, ctx: Context) -> None:
     guard.move(Event.SEEN_SAFE, ctx, trigger=guard.stop.trigger, bid=ctx.seen.quote.bid)
     reason = "reloaded" if guard.is_renewed else guard.stop.rule.name
     guard.say_armed(guard.stop, ctx.seen.quote.bid, reason)
-    guard.is_renewed = False
+    guard.is_renewed = guard.is_cancelled = False
     if was_said:
         guard.line("PROTECTED", count=guard.count, reason=was_said)
 
@@ -274,27 +278,6 @@ def _sees(guard: Guard) -> None:
     if guard.is_blind:
         guard.is_blind = False
         guard.line("SEEING", trigger=level_text(None if guard.stop is None else guard.stop.trigger))
-
-
-def retry(guard: Guard, ctx: Context) -> str:
-    """A person confirms an unarmed stop that would fire, or tries a refused or stuck exit again."""
-    if guard.state is State.UNPROTECTED:
-        if ctx.seen is None or ctx.market is None or guard.stop is None:
-            return "the market has not been seen yet: try again in a moment"
-        decision = deciding.anew(guard, ctx)
-        if isinstance(decision, Exit):
-            selling.begin(guard, ctx, "RETRY", decision.evidence, decision.at_s, _target_of(decision))
-            return "exiting"
-        if isinstance(decision, NoBid):
-            selling.begin(guard, ctx, "NO_BID", decision.evidence, ctx.seen.confirmed_s)
-            return "exiting as soon as somebody bids"
-        return f"nothing to confirm: {decision.reason}"
-    if guard.state in (State.REFUSED, State.STUCK):
-        guard.move(Event.RETRY, ctx)
-        selling.restart_ladder(guard)
-        selling.press(guard, ctx)
-        return "trying again"
-    return f"nothing to retry in {guard.state}"
 
 
 def check_claims(guard: Guard, ctx: Context, listed: bool, as_of_ms: int | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
 from base.risk.intent import Intent
+from base.risk.messages import Sweep
 from base.risk.valuation import exit_profit
 from base.units import ZERO
 
@@ -71,6 +72,26 @@ def withdraw(guard: Guard, ctx: Context, why: str) -> None:
         reason=why,
         **_booked(guard, intent),
     )
+
+
+def cancel(guard: Guard, ctx: Context) -> None:
+    """A person withdraws the intent: nothing fires again before the stop was seen safe."""
+    intent = guard.intent
+    assert intent is not None
+    guard.move(Event.CANCEL, ctx, why="person")
+    guard.line(
+        "CANCELLED", count=guard.count, intent=intent.id, reason="person", **_booked(guard, intent)
+    )  # fmt: skip
+    resting = tuple(a.order_id for a in intent.attempts if a.order_id is not None and not a.is_terminal)
+    if resting and ctx.market is not None:
+        guard.put(Sweep(key=guard.key, exchange_index=ctx.market.exchange_index, order_ids=resting))
+    guard.state, guard.intent, guard.unplaced = State.UNPROTECTED, None, []
+    guard.peak_before = None if guard.stop is None else guard.stop.peak  # a trail never loosens
+    guard.stop = guard.pending = None
+    guard.was_armed = guard.target_is_armed = False
+    guard.is_cancelled = True
+    guard.alarms.clear()
+    guard.unprotected("cancelled", ctx)
 
 
 def _booked(guard: Guard, intent: Intent) -> dict[str, object]:

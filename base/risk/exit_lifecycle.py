@@ -41,7 +41,8 @@ class Event(StrEnum):
     UNCOVERED = "uncovered"  # the rule cannot protect it any more, or a hook said closed and it is held
     RETRY = "retry"  # a person confirms
     CANCEL = "cancel"  # a person withdraws the intent
-    TRIGGER = "trigger"  # EXIT, NO_BID or flatten
+    FLATTEN = "flatten"  # a person wants out while an intent is open: it is joined, its floor lowered
+    TRIGGER = "trigger"  # EXIT, NO_BID or a flatten that finds no intent
     RESIZED = "resized"
     GONE = "gone"  # held = 0 by fills or two reads, nothing of ours did it
     SETTLED = "settled"
@@ -96,6 +97,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.CONFIRMING, _E.CONFIRMED): _S.CLOSED,
     **{(state, _E.CONFIRMED): _S.CLOSED for state in _STANDING},
     **{(state, _E.FLIP): _S.FLIPPED for state in _OPEN},
+    **{(state, _E.FLATTEN): state for state in _OPEN},  # what is on its way stays; the next order heeds it
     **{(state, _E.RETRY): _S.TRIGGERED for state in (_S.REFUSED, _S.STUCK)},
     **{
         (state, _E.CANCEL): _S.CANCELLED

@@ -78,7 +78,8 @@ class Guard:
     target_is_armed: bool = False
     is_adopted: bool = True
     was_armed: bool = False  # the journal shows it ARMED or exiting before this start
-    peak_before: Decimal | None = None  # of its trailing stop, before this start
+    peak_before: Decimal | None = None  # of its trailing stop, before this start or a cancel
+    is_cancelled: bool = False  # a person withdrew its exit: nothing fires before it was seen safe
     intent: Intent | None = None
     unplaced: list[Fill] = field(default_factory=list)  # fills whose order is not known yet
     resting: dict[str, OrderReport] = field(default_factory=dict)

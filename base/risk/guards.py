@@ -21,7 +21,7 @@ from base.model import (
     ShardStatus,
     Side,
 )
-from base.risk import arming, readiness, reloading, selling, settling, standing, unsaid
+from base.risk import arming, person, readiness, reloading, selling, settling, standing, unsaid
 from base.risk.counting import Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import State
@@ -86,6 +86,7 @@ class Guards:
     # What the journal showed ARMED or exiting before this start: it may act on its first fresh evidence.
     armed_before: dict[Key, Side] = field(default_factory=dict)
     peaks_before: dict[Key, Decimal] = field(default_factory=dict)  # of trailing stops among them
+    cancelled_before: dict[Key, Side] = field(default_factory=dict)  # a person withdrew its exit
     held_before: dict[Key, PastHolding] = field(default_factory=dict)  # what the journal knew of holdings
     out: Outbox = field(default_factory=Outbox)
     by_key: dict[Key, Guard] = field(default_factory=dict)
@@ -113,6 +114,7 @@ class Guards:
             return
         guard.due_s = None
         ctx = self.context(guard, look, now, glance=False)
+        person.go_on(guard, ctx)
         self._dispatch(guard, ctx)
         arming.claim_timer(guard, ctx)
         unsaid.say(guard, ctx)
@@ -234,7 +236,7 @@ class Guards:
                 entry=guard.entry if not guard.has_flipped else None,
                 subaccount=guard.key.subaccount,
             )
-            self.begin(position, ctx.now, holding=guard.holding)
+            self.begin(position, ctx.now, holding=guard.holding).is_cancelled = guard.is_cancelled
             self.out.put(ReadPositions(guard.key.subaccount))
 
     def _remember(self, guard: Guard, ctx: Context) -> None:
@@ -280,6 +282,8 @@ class Guards:
         peak = self.peaks_before.pop(key, None)
         if self.armed_before.pop(key, None) is position.side:
             guard.was_armed, guard.peak_before = True, peak
+        if self.cancelled_before.pop(key, None) is position.side:
+            guard.is_cancelled, guard.peak_before = True, peak
         self.add(guard, now)
         return guard
 

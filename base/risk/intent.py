@@ -9,17 +9,20 @@ from decimal import Decimal
 
 from base.model import Key, Quote, Side
 from base.risk.counting import Attempt
+from base.risk.messages import PersonAsks
 from base.units import ZERO
 
 NEVER_S = float("-inf")
 """Boot time of what has not been seen."""
+ALWAYS_S = float("inf")
+"""Evidence that does not grow old: a person's order."""
 PERSON = frozenset({"RETRY", "FLATTEN"})
 """Reasons that a person gave: no price has to be touched for them."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Intent:
-    """``quantity`` and ``floor`` are fixed at the trigger."""
+    """``quantity`` and ``floor`` are fixed at the trigger; only a person's flatten lowers the floor."""
 
     id: str
     reason: str
@@ -47,11 +50,23 @@ class Intent:
     position_until_s: float | None = None  # waiting this long for a positions read between rungs
     sold_s: float | None = None
     next_read_s: float = 0.0
+    is_joined: bool = False  # a person's flatten came while it was open
+    cancels: list[PersonAsks] = field(default_factory=list)  # they wait for the answer to what is in flight
 
     @property
     def is_take_profit(self) -> bool:
         """Whether it takes a profit: it never becomes STUCK and gives way to a stop."""
-        return self.reason == "TAKE_PROFIT"
+        return self.reason == "TAKE_PROFIT" and not self.is_joined
+
+    @property
+    def is_flatten(self) -> bool:
+        """Whether a person wants out at any bid inside the floor, now or as soon as there is one."""
+        return self.is_joined or self.reason == "FLATTEN"
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether a person ordered it: no price has to be touched for it."""
+        return self.is_joined or self.reason in PERSON
 
     @property
     def filled(self) -> Decimal:

@@ -25,7 +25,8 @@ NEWEST = 20_000
 """Rows among which the sends of the newest minutes are looked for."""
 _GUARDED = frozenset(State) - ENDS - {State.UNPROTECTED} | {State.WITHDRAWN}
 _NEW_PASS = frozenset({Event.TOUCHED, Event.RETRY, Event.REOPENED})
-_SETTLES_NOTHING = frozenset({Event.LOST, Event.FLIP})
+_SETTLES_NOTHING = frozenset({Event.LOST, Event.FLIP, Event.FLATTEN})
+_UNLOCK = frozenset({Event.UNLOCKED, Event.SEND, Event.FLATTEN})
 _NEWEST_MOVES = """
 SELECT subaccount, ticker, side, at_ms, intent_id, attempt, event, to_state, inputs, seq FROM transitions
 WHERE seq IN (SELECT max(seq) FROM transitions GROUP BY subaccount, ticker) ORDER BY seq
@@ -54,6 +55,10 @@ WHERE intent_id = ? ORDER BY number
 _OUTCOMES = """
 SELECT at_ms, kind, order_id, filled, remaining, price, fee, status, why FROM outcomes
 WHERE seq > ? AND client_order_id = ? ORDER BY seq
+"""
+_BEFORE_UNPROTECTED = """
+SELECT to_state FROM transitions
+WHERE subaccount = ? AND ticker = ? AND to_state != 'UNPROTECTED' ORDER BY seq DESC LIMIT 1
 """
 _PEAK = """
 SELECT peak, side, seq FROM decisions
@@ -92,17 +97,28 @@ def recovered_from(connection: sqlite3.Connection) -> Recovered:
     armed = {key: Side(move.side) for key, move in newest.items() if State(move.to_state) in _GUARDED}
     newest_ms = max((move.at_ms for move in newest.values()), default=None)
     ends = _ends(connection)
+    cancelled = {key: Side(move.side) for key, move in newest.items() if _is_cancelled(connection, move)}
     recent = {key: end for key, end in ends.items() if end[0] > (newest_ms or 0) - DAY_MS}
     return Recovered(
         armed=armed,
+        cancelled=cancelled,
         held={key: held for key, move in newest.items() if (held := _held(move)) is not None},
         closed_ms={key: at_ms for key, (at_ms, _, _) in recent.items()},
         exited_ms={key: at_ms for key, (at_ms, intent_id, _) in recent.items() if intent_id is not None},
-        peaks=_peaks(connection, armed, ends),
+        peaks=_peaks(connection, armed | cancelled, ends),
         intents=tuple(_open_intents(connection, newest)),
         sends=_sends(connection, newest, newest_ms),
         newest_ms=newest_ms,
     )
+
+
+def _is_cancelled(connection: sqlite3.Connection, newest: _Move) -> bool:
+    """Whether a person withdrew its exit, and its stop was not seen safe since."""
+    state = newest.to_state
+    if state == State.UNPROTECTED:  # it was resized, or lost its rule, since then
+        found = connection.execute(_BEFORE_UNPROTECTED, (newest.subaccount, newest.ticker)).fetchone()
+        state = "" if found is None else found[0]
+    return state == State.CANCELLED
 
 
 def _held(move: _Move) -> PastHolding | None:
@@ -180,12 +196,15 @@ def _open_intent(connection: sqlite3.Connection, newest: _Move, row: tuple[Any, 
     denied = _last(moves, Event.DENIED)
     sold = _last(moves, Event.SOLD)
     events = {move.event for move in moves}
+    floors = [Decimal(str(move.inputs["floor"])) for move in moves if move.event == Event.FLATTEN]
+    last = next((move for move in reversed(moves) if move.event != Event.FLATTEN), newest)
     return OpenIntent(
         key=newest.key, side=Side(newest.side), intent_id=newest.intent_id, reason=reason,
-        quantity=Decimal(quantity), level=Decimal(level), floor=Decimal(floor), entry=_decimal(entry),
-        rule=rule, evidence=_quote(evidence), last_floor=_decimal(last_floor),
-        began_ms=began_ms, state=State(newest.to_state), event=Event(newest.event), event_ms=newest.at_ms,
-        unlocked=reason != "NO_BID" or bool(events & {Event.UNLOCKED, Event.SEND}), tried=_tried(moves),
+        quantity=Decimal(quantity), level=Decimal(level), floor=min([Decimal(floor), *floors]),
+        is_joined=bool(floors), entry=_decimal(entry), rule=rule, evidence=_quote(evidence),
+        last_floor=_decimal(last_floor),
+        began_ms=began_ms, state=State(newest.to_state), event=Event(last.event), event_ms=last.at_ms,
+        unlocked=reason != "NO_BID" or bool(events & _UNLOCK), tried=_tried(moves),
         denied_status=denied.inputs.get("status") if denied else None,
         denied_code=denied.inputs.get("code") if denied else None,
         sold_ms=sold.at_ms if sold else None,

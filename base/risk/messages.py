@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
+from typing import Any
 
 from base.model import (
     AccountEvent,
@@ -88,12 +90,45 @@ class ReadFailed:
     why: str
 
 
+class Word(StrEnum):
+    """What became of what a person asked."""
+
+    DONE = "done"
+    NOTHING = "nothing"  # there is nothing to do
+    REFUSED = "refused"  # it cannot be done so; the sentence says why
+    SOON = "soon"  # not yet: asked again in a moment, it may
+    FLOOR = "floor"  # nobody bids: a person must name the worst price
+    TYPED = "typed"  # it needs a person who is sure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a person is told of what they asked."""
+
+    key: Key
+    word: Word
+    said: str  # one sentence
+    state: str | None  # in which the holding stands now; None: it is not guarded
+    intent_id: str | None  # of the exit that is open now
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAsks:
-    """A person's word: ``retry`` or ``cancel``."""
+    """A person's word: ``flatten``, ``retry`` or ``cancel``."""
 
     key: Key
     command: str
+    floor: Decimal | None = None  # of a flatten, from the side held; None: the best bid less the slippage
+    is_confirmed: bool = False  # of a cancel: though it is not known what the last order did
+    reply: Callable[[Heard], None] | None = None  # called on the monitor's thread: it must not wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonWonders:
+    """A person wants to know what is known of a holding. It changes nothing."""
+
+    key: Key
+    reply: Callable[[Any], None]  # given ``explaining.Explained``, or ``None``: it is not held
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +164,7 @@ class ElsewhereSeen:
 
 Message = (
     AccountEvent | Opened | Closed | Answered | Swept | RestingSeen | MarketsSeen | ShardsSeen
-    | ReadFailed | PersonAsks | Linked | PositionsRead | OrdersRead
+    | ReadFailed | PersonAsks | PersonWonders | Linked | PositionsRead | OrdersRead
     | SettingsChanged | AlarmChanged | ElsewhereSeen
 )  # fmt: skip
 
@@ -220,8 +255,16 @@ class ProbeFeed:
     ticker: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Answer a person; what was asked is journalled by then."""
+
+    reply: Callable[[Any], None]
+    heard: object
+
+
 ReadRequest = ReadPositions | ReadOrders | ReadResting | ReadMarket
-Effect = Line | Row | Send | Sweep | ReadRequest | ConfirmPrice | ProbeFeed
+Effect = Line | Row | Send | Sweep | ReadRequest | ConfirmPrice | ProbeFeed | Tell
 
 
 @dataclass(slots=True)

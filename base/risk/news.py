@@ -15,9 +15,10 @@ from base.model import (
     PositionsRead,
     Side,
 )
-from base.risk import answers, arming, market_news, reloading, settling
+from base.risk import answers, market_news, person, reloading, settling
 from base.risk.counting import AS_OF_MARGIN_MS, Holding
 from base.risk.decide import Moment
+from base.risk.explaining import explain
 from base.risk.guard import Guard
 from base.risk.guards import Guards, Look
 from base.risk.messages import (
@@ -30,6 +31,7 @@ from base.risk.messages import (
     Message,
     Opened,
     PersonAsks,
+    PersonWonders,
     ReadFailed,
     ReadOrders,
     ReadPositions,
@@ -38,9 +40,12 @@ from base.risk.messages import (
     ShardsSeen,
     Sweep,
     Swept,
+    Tell,
 )
 from base.risk.rules import StopSettings
 
+OfHolding = OrdersRead | OrderReport | Answered | Swept | PersonAsks
+"""Messages that speak of one holding."""
 READS_FAILING_S = 30.0
 """A report that could not be had for this long rings."""
 
@@ -56,6 +61,10 @@ def take(guards: Guards, message: Message, look: Look, now: Moment) -> None:
             _fill(guards, message, look, now)
         case OrderReport() | Answered() | Swept() | PersonAsks():
             _take_for(guards, _key_of(message), message, look, now)
+        case PersonWonders(key=key, reply=reply):
+            guard = guards.by_key.get(key)
+            known = None if guard is None else explain(guard, guards.context(guard, look, now, glance=True))
+            guards.out.put(Tell(reply, known))
         case RestingSeen():
             _resting(guards, message)
         case PositionPush():
@@ -89,8 +98,12 @@ def take(guards: Guards, message: Message, look: Look, now: Moment) -> None:
             _elsewhere(guards, message, now)
 
 
-def _take_for(guards: Guards, key: Key, message: Message, look: Look, now: Moment) -> None:
+def _take_for(guards: Guards, key: Key, message: OfHolding, look: Look, now: Moment) -> None:
     if (guard := guards.by_key.get(key)) is None:
+        if isinstance(message, PersonAsks):
+            buried = guards.buried.get(key)
+            sold_ms = now.exchange_ms - buried.ended_ms if buried is not None and buried.had_intent else None
+            person.not_held(message, guards.foreign, sold_ms, guards.out)
         return
     ctx = guards.context(guard, look, now, glance=True)
     match message:
@@ -103,8 +116,8 @@ def _take_for(guards: Guards, key: Key, message: Message, look: Look, now: Momen
             answers.answered(guard, ctx, message)
         case Swept(cancelled=cancelled):
             _swept(guard, cancelled)
-        case PersonAsks(command="retry"):
-            arming.retry(guard, ctx)
+        case _:  # PersonAsks: no other kind is left
+            person.hear(guard, ctx, message)
     guards.bury_if_over(guard, ctx)
     guards.step_all(key.ticker, look, now)
 

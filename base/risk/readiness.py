@@ -12,7 +12,7 @@ from base.risk import deciding, endings
 from base.risk.decide import Exit, confirm, missing_proof
 from base.risk.exit_lifecycle import Event
 from base.risk.guard import Context, Guard
-from base.risk.intent import PERSON, Intent
+from base.risk.intent import Intent
 from base.risk.messages import ConfirmPrice, ProbeFeed, ReadMarket, Sweep
 
 SWEEP_S = 0.3
@@ -71,11 +71,10 @@ def is_decided(guard: Guard, ctx: Context, intent: Intent) -> bool:
         return False
     guard.hush("blind_exit")
     note_touch(guard, ctx, intent)
-    is_person = intent.reason in PERSON
-    stood_s = ctx.seen.confirmed_s if is_person else intent.touched_s
-    if ctx.now.boot_s - stood_s <= UNTOUCHED_S:
+    stood_s = ctx.seen.confirmed_s if intent.is_ordered else intent.touched_s
+    if intent.is_flatten or ctx.now.boot_s - stood_s <= UNTOUCHED_S:
         return True
-    if is_person or _touches_now(intent, ctx.seen.quote.bid):
+    if intent.is_ordered or _touches_now(intent, ctx.seen.quote.bid):
         guard.ask(ProbeFeed(guard.key.ticker), ctx, every_s=0.5)  # it stands, but nothing newer says so
         guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=1.0)
         guard.wake_at(ctx.now.boot_s + 0.5)
@@ -86,7 +85,7 @@ def is_decided(guard: Guard, ctx: Context, intent: Intent) -> bool:
 
 def note_touch(guard: Guard, ctx: Context, intent: Intent) -> None:
     """Remember when the level was last touched; unlock a NO_BID once a bid passes the filters."""
-    assert ctx.seen is not None and guard.stop is not None and ctx.market is not None
+    assert ctx.seen is not None
     if _touches_now(intent, ctx.seen.quote.bid):
         _touched(intent, ctx.seen.quote.bid, ctx.seen.confirmed_s)
     elif not intent.is_take_profit and _touches_now(intent, ctx.seen.lowest.bid):
@@ -103,7 +102,7 @@ def _touched(intent: Intent, bid: Decimal | None, at_s: float) -> None:
 
 def has_evidence(guard: Guard, ctx: Context, intent: Intent) -> bool:
     """Whether a bid touched the level within 2 s. That nobody bids keeps an exit open, it sells nothing."""
-    if intent.reason in PERSON or ctx.now.boot_s - intent.bid_touched_s <= UNTOUCHED_S:
+    if intent.is_ordered or ctx.now.boot_s - intent.bid_touched_s <= UNTOUCHED_S:
         return True
     guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
     guard.wake_at(ctx.now.boot_s + 0.2)

@@ -53,14 +53,15 @@ class OpenIntent:
     reason: str
     quantity: Decimal
     level: Decimal
-    floor: Decimal
+    floor: Decimal  # what a person's flatten made of it since
+    is_joined: bool  # one came while it was open
     entry: Decimal | None
     rule: str | None  # its name
     evidence: Quote | None  # None: it can no longer be read
     last_floor: Decimal | None  # the price a chase may go down to; None: it waits at ``floor``
     began_ms: int
     state: State
-    event: Event  # the newest one, after which it stands in ``state``
+    event: Event  # the newest one that led to ``state``
     event_ms: int
     unlocked: bool  # False: a NO_BID that has not yet seen a bid that passes the filters
     tried: Decimal | None  # price of the newest order of this pass of the ladder
@@ -84,9 +85,10 @@ class Recovered:
 
     armed: Mapping[Key, Side] = field(default_factory=dict)  # ARMED, or in an open intent
     held: Mapping[Key, PastHolding] = field(default_factory=dict)  # of epochs that go on
+    cancelled: Mapping[Key, Side] = field(default_factory=dict)  # exit withdrawn, not seen safe since
     closed_ms: Mapping[Key, int] = field(default_factory=dict)  # newest epoch that ended within a day
     exited_ms: Mapping[Key, int] = field(default_factory=dict)  # those of them that an exit of ours ended
-    peaks: Mapping[Key, Decimal] = field(default_factory=dict)  # trailing peaks of what is in ``armed``
+    peaks: Mapping[Key, Decimal] = field(default_factory=dict)  # trailing peaks of these two
     intents: tuple[OpenIntent, ...] = ()  # oldest first, at most one of a key
     # Per key: when a request was handed over, and whether with a new id. The newest minutes, oldest first.
     sends: Mapping[Key, tuple[tuple[int, bool], ...]] = field(default_factory=dict)

@@ -32,6 +32,7 @@ def recover(guards: Guards, past: Recovered, now: Moment) -> None:
     """Take over what the journal remembers. Before anything else reaches ``guards``."""
     guards.armed_before = dict(past.armed)
     guards.peaks_before = dict(past.peaks)
+    guards.cancelled_before = dict(past.cancelled)
     guards.held_before = dict(past.held)
     for key, sends in past.sends.items():
         pace = guards.pace_of(key)
@@ -117,6 +118,7 @@ def _intent(past: OpenIntent, attempts: list[Attempt], now: Moment) -> Intent:
         sold_ms=past.sold_ms,
         sold_s=None if past.sold_ms is None else now.boot_s,
         unlocked=past.unlocked,
+        is_joined=past.is_joined,
     )
 
 
@@ -155,8 +157,10 @@ def _resend(past: OpenIntent, attempts: list[Attempt]) -> Attempt | None:
     return attempts[-1] if past.event in (Event.NOT_SENT, Event.ABSENT) and past.tried is not None else None
 
 
-def _stop(past: OpenIntent, rule: Rule | None) -> Stop:
+def _stop(past: OpenIntent, rule: Rule | None) -> Stop | None:
     """The stop that made the intent, as far as an exit needs it; it is made anew once the exit ends."""
+    if past.reason == "FLATTEN":
+        return None  # none made it
     is_target = past.reason == "TAKE_PROFIT"
     made_by = rule or Rule(name=past.rule or "recovered", stop=None if is_target else past.level)
     return Stop(

@@ -14,7 +14,7 @@ from base.risk.counting import Attempt
 from base.risk.decide import Exit, confirm
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
-from base.risk.intent import NEVER_S, PERSON, Intent, client_order_id, intent_id
+from base.risk.intent import ALWAYS_S, NEVER_S, Intent, client_order_id, intent_id
 from base.risk.ladder import floor_of, rungs
 from base.risk.messages import ConfirmPrice, Send
 from base.risk.rules import BelowFloor
@@ -24,7 +24,7 @@ from base.units import ZERO, PriceGrid
 def begin(
     guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float, target: Decimal | None = None
 ) -> None:
-    """Make the intent: quantity and floor are fixed now. Then try to send at once.
+    """Make the stop's intent.
 
     ``target`` is the price of a take profit: it sells there or better. Everything else has its floor
     at the stop's trigger minus the allowed slippage.
@@ -35,14 +35,23 @@ def begin(
     assert trigger is not None
     floor = target if target is not None else floor_of(trigger, settings.max_slippage, grid)
     chases = settings.below_floor is BelowFloor.CHASE and reason != "TAKE_PROFIT"
+    last_floor = settings.last_floor if chases else None
+    begin_at(guard, ctx, reason, evidence, touched_s, level=trigger, floor=floor, last_floor=last_floor)
+
+
+def begin_at(
+    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float,
+    *, level: Decimal, floor: Decimal, last_floor: Decimal | None = None,
+) -> None:  # fmt: skip
+    """Make the intent: quantity and floor are fixed now. Then try to send at once."""
     intent = guard.intent = Intent(
         id=intent_id(ctx.new_bits(), ctx.now.exchange_ms),
         reason=reason,
         quantity=guard.count,
         entry=guard.entry,
-        level=trigger,
+        level=level,
         floor=floor,
-        last_floor=settings.last_floor if chases else None,
+        last_floor=last_floor,
         evidence=evidence,
         began_s=ctx.now.boot_s,
         began_ms=ctx.now.exchange_ms,
@@ -59,14 +68,14 @@ def begin(
     guard.line(
         "TRIGGERED",
         count=intent.quantity,
-        trigger=trigger,
+        trigger=level,
         bid=evidence.bid,
         floor=floor,
         **said,
         intent=intent.id,
     )
     if reason == "NO_BID":
-        guard.line("NO_BID", count=intent.quantity, trigger=trigger, ask=evidence.ask, intent=intent.id)
+        guard.line("NO_BID", count=intent.quantity, trigger=level, ask=evidence.ask, intent=intent.id)
         guard.ring("no_bid", ctx)
     press(guard, ctx)
 
@@ -75,6 +84,8 @@ def press(guard: Guard, ctx: Context) -> None:
     """TRIGGERED: send the next order if everything allows it now; otherwise say what must happen first."""
     intent = guard.intent
     assert intent is not None
+    if intent.cancels:
+        return  # a person withdraws it: nothing more leaves; who asked is answered in the next step
     if endings.is_over(guard, ctx):
         return
     if ctx.market is None:
@@ -121,9 +132,9 @@ def restart_ladder(guard: Guard) -> None:
 
 def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
     """A stop takes the market's exit over from a take profit, with its own floor and a new intent."""
-    assert ctx.seen is not None and guard.stop is not None and ctx.market is not None
     if not intent.is_take_profit or guard.state is not State.TRIGGERED:
         return False
+    assert ctx.seen is not None
     decision = deciding.anew(guard, ctx)
     if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":
         return False
@@ -215,7 +226,9 @@ def _send(guard: Guard, ctx: Context, intent: Intent, attempt: Attempt, *, is_ne
 
 
 def _evidence_s(ctx: Context, intent: Intent) -> float:
-    """When the evidence of this order is known to have stood; a person's word needs only a proven price."""
-    if intent.reason in PERSON and ctx.seen is not None:
-        return ctx.seen.confirmed_s
+    """When the evidence of this order is known to have stood: a person's word does not grow old."""
+    if intent.is_flatten:
+        return ALWAYS_S
+    if intent.is_ordered and ctx.seen is not None:
+        return ctx.seen.confirmed_s  # it confirms what the stop asks for at a price that is proven
     return intent.bid_touched_s

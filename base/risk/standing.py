@@ -6,7 +6,7 @@ from base.risk import endings, readiness, selling
 from base.risk.decide import missing_proof
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
-from base.risk.intent import PERSON, Intent
+from base.risk.intent import Intent
 from base.risk.messages import ReadMarket
 
 
@@ -41,7 +41,7 @@ def _stand_stuck(guard: Guard, ctx: Context, intent: Intent) -> None:
         intent.unlocked
         and bid is not None
         and bid >= lowest
-        and ctx.now.boot_s - intent.touched_s <= readiness.UNTOUCHED_S
+        and (intent.is_flatten or ctx.now.boot_s - intent.touched_s <= readiness.UNTOUCHED_S)
     ):
         guard.move(Event.TOUCHED, ctx, bid=bid)
         selling.restart_ladder(guard)
@@ -59,7 +59,7 @@ def _stand_waiting(guard: Guard, ctx: Context, intent: Intent) -> None:
     if missing_proof(ctx.seen, ctx.now.boot_s) is not None:
         return
     readiness.note_touch(guard, ctx, intent)
-    if intent.reason in PERSON or ctx.now.boot_s - intent.touched_s <= readiness.UNTOUCHED_S:
+    if intent.is_ordered or ctx.now.boot_s - intent.touched_s <= readiness.UNTOUCHED_S:
         guard.move(Event.REOPENED, ctx, bid=ctx.seen.quote.bid)
         guard.hush("waiting")
         intent.tried = None

@@ -35,11 +35,11 @@ from base.risk.messages import (
     Line,
     Message,
     Opened,
-    PersonAsks,
     ProbeFeed,
     Row,
     Send,
     Sweep,
+    Tell,
 )
 from base.risk.ports import ExchangeTime, FeedPort, MonitorView, RefresherPort
 from base.risk.reconciler import Reconciler
@@ -132,10 +132,6 @@ class StopLossMonitor(threading.Thread):
     def closed(self, ticker: str, subaccount: int = 0) -> None:
         """Hook: a position was closed. It is released once the exchange agrees."""
         self.submit(Closed(key=Key(subaccount, ticker)))
-
-    def retry(self, ticker: str, subaccount: int = 0) -> None:
-        """A person confirms an unarmed stop that would fire now, or tries a stuck exit again."""
-        self.submit(PersonAsks(key=Key(subaccount, ticker), command="retry"))
 
     def view(self) -> MonitorView:
         """What is known now, at most half a second old."""
@@ -265,6 +261,8 @@ class StopLossMonitor(threading.Thread):
                 self._has_news = True
             case Sweep():
                 self._executor.sweep(effect)
+            case Tell(reply, heard):
+                reply(heard)
             case ConfirmPrice(ticker):
                 self._refresher.request(ticker)
             case ProbeFeed(ticker):

@@ -11,7 +11,7 @@ from typing import Protocol
 from base.risk import journal_rows
 from base.risk.decide import Moment
 from base.risk.guards import Guards
-from base.risk.messages import Effect, Row, Send
+from base.risk.messages import Effect, Row, Send, Tell
 
 
 class RowKeeper(Protocol):
@@ -28,7 +28,7 @@ class RowKeeper(Protocol):
 
 
 def write_down(journal: RowKeeper, guards: Guards, effects: Sequence[Effect], now: Moment) -> None:
-    """Journal the rows among ``effects``. Only an order waits for them; what fails is said.
+    """Journal the rows among ``effects``. Only an order and a person's answer wait; what fails is said.
 
     A stop that may not fire is worse than a missing row: an order goes although its rows stand nowhere.
     """
@@ -36,7 +36,7 @@ def write_down(journal: RowKeeper, guards: Guards, effects: Sequence[Effect], no
     if not rows:
         return
     sends = [effect for effect in effects if isinstance(effect, Send)]
-    if journal.append(rows, wait=bool(sends)):
+    if journal.append(rows, wait=any(isinstance(effect, Send | Tell) for effect in effects)):
         _heal(guards)
         return
     guards.ring("journal_failed", now)

@@ -6,8 +6,9 @@ import json
 import socket
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,18 @@ from base.app.control import MOST_CLIENTS, ControlServer, NotRunning, answer_lin
 from base.errors import ConfigError, MonitorError
 from tests.support import eventually
 
-ANSWERS = {"status": lambda _: {"well": True}, "halt": lambda _: {"halted": True}}
+
+def refuse(arguments: Mapping[str, Any]) -> object:
+    """An answer that is none."""
+    raise ValueError("no, because")
+
+
+ANSWERS = {
+    "status": lambda _: {"well": True},
+    "halt": lambda _: {"halted": True},
+    "refuse": refuse,
+    "echo": dict,
+}
 
 
 @pytest.fixture
@@ -49,6 +61,7 @@ def test_command_is_answered_with_its_id(folder: AccountFolder) -> None:
         assert json.loads(lines.readline()) == {"id": "a", "ok": True, "result": {"well": True}}
         assert json.loads(lines.readline()) == {"id": 2, "ok": True, "result": {"halted": True}}
     assert ask(folder, "status") == {"well": True}
+    assert ask(folder, "echo", {"ticker": "A", "all": False}) == {"ticker": "A", "all": False}
 
 
 def test_socket_is_for_its_owner_only(folder: AccountFolder) -> None:
@@ -64,7 +77,7 @@ def test_socket_is_for_its_owner_only(folder: AccountFolder) -> None:
         pytest.param(b"[]\n", "a request is an object", id="no object"),
         pytest.param(b'{"id": 1}\n', "there is no command 'None'", id="no command"),
         pytest.param(b'{"cmd": "sell"}\n', "there is no command 'sell'", id="unknown command"),
-        pytest.param(b'{"cmd": "flatten"}\n', "not served by this version", id="later command"),
+        pytest.param(b'{"cmd": "refuse"}\n', "no, because", id="refused by its answer"),
         pytest.param(b'{"cmd": "status", "args": 1}\n', "args is an object", id="wrong args"),
         pytest.param(b"\xff\xfe\n", "decode", id="no text"),
         pytest.param(b"[" * 60_000 + b"\n", "", id="deep nesting"),
@@ -113,8 +126,8 @@ def _is_served(folder: AccountFolder) -> bool:
 
 def test_error_of_an_answer_reaches_the_person(folder: AccountFolder) -> None:
     """What the process refuses is told as an error, not as a missing process."""
-    with pytest.raises(MonitorError, match="not served"):
-        ask(folder, "flatten")
+    with pytest.raises(MonitorError, match="no, because"):
+        ask(folder, "refuse")
 
 
 def test_nobody_listening_is_said_so(tmp_path: Path) -> None:

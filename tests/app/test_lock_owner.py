@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from base.app.account_folder import AccountFolder
-from base.app.lock_owner import LockOwner, owner_in
+from base.app.lock_owner import LockOwner, _age_s, owner_in
 from base.app.starting import Interrupted, claim_in_turn
 from base.app.stderr import drain
 from base.clock import SystemClock
@@ -102,3 +102,62 @@ def test_what_stands_in_a_lock(
     LockOwner.this_process().write(lock)
     assert owner_in(lock) == LockOwner.this_process()
     os.close(lock)
+
+
+@pytest.fixture(params=["the kernel's table", "ps"])
+def proof(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How it is proven who holds a lock."""
+    table = Path("/proc/locks")
+    if request.param == "ps":
+        monkeypatch.setattr("base.app.lock_owner._LOCKS", Path("/nowhere"))
+    elif not table.exists():
+        pytest.skip("needs the kernel's table of locks: Linux")
+    return str(request.param)
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="needs ps")
+def test_process_that_holds_the_lock_is_ended(tmp_path: Path, proof: str) -> None:
+    """It is the one that took the lock: proven, then killed; afterwards it is proven no more."""
+    folder = AccountFolder(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        owner = folder.owner()
+        assert owner == LockOwner(first.pid, LockOwner.this_process().boot_id)
+        assert owner.holds(folder.lock), proof
+        assert owner.kill_if_it_holds(folder.lock)
+        assert first.wait(5) == -signal.SIGKILL
+    assert not owner.holds(folder.lock)
+    assert not owner.kill_if_it_holds(folder.lock)
+    assert not owner.exists
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="needs ps")
+def test_number_that_another_process_has_today_is_not_killed(tmp_path: Path, proof: str) -> None:
+    """A lock names a process that ended; its number was given to one that has nothing to do with us."""
+    folder = AccountFolder(tmp_path)
+    folder.claim()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
+        owner = LockOwner(stranger.pid, LockOwner.this_process().boot_id)
+        folder.lock.write_text(f"{owner.pid} {owner.boot_id}\n")
+        os.utime(folder.lock, (1_000_000_000, 1_000_000_000))
+        assert folder.owner() == owner
+        assert not owner.kill_if_it_holds(folder.lock), proof
+        assert stranger.poll() is None
+        assert not LockOwner(stranger.pid, "another-boot").kill_if_it_holds(folder.lock)
+        assert stranger.poll() is None
+        stranger.kill()
+    folder.release()
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("00:07", 7), ("12:34", 754), ("01:00:00", 3600), ("2-00:00:01", 172_801)],
+)
+def test_age_of_a_process(monkeypatch: pytest.MonkeyPatch, said: str, seconds: int) -> None:
+    """As ps writes it on Linux and macOS."""
+    answer = subprocess.CompletedProcess([], 0, stdout=f"   {said}\n")
+    monkeypatch.setattr(subprocess, "run", lambda *words, **more: answer)
+    assert _age_s(1) == seconds

@@ -198,11 +198,11 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
             eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), timeout_s=7)  # type: ignore[misc]
 
 
-def alarms_of(account: AccountFolder) -> list[str] | None:
-    """What rings; ``None``: nobody answers yet."""
+def alarms_of(account: AccountFolder) -> list[str]:
+    """What rings; nothing while nobody answers."""
     with suppress(NotRunning):
         return list(ask(account, "status")["alarms"])
-    return None
+    return []
 
 
 @pytest.mark.end_to_end
@@ -223,7 +223,7 @@ def test_child_without_a_parent_goes_on_guarding(tmp_path: Path) -> None:
             process.kill()
             process.wait()
             try:
-                eventually(lambda: alarms_of(account) == ["no_parent"], timeout_s=10)
+                eventually(lambda: "no_parent" in alarms_of(account), timeout_s=10)
                 assert "reason=no_parent" in "".join(log_of(tmp_path))
                 assert int(account.heartbeat.read_text().split()[2]) == child
                 os.kill(child, signal.SIGTERM)

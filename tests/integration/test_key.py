@@ -12,6 +12,7 @@ import pytest
 from base.app import key_watch
 from base.errors import ConfigError
 from base.model import Key
+from base.risk.messages import PersonAsks
 from tests.integration.rig import TICKER, Rig
 from tests.support import eventually
 
@@ -46,7 +47,7 @@ def test_a_key_whose_write_scope_is_taken_away_rings_until_it_is_back(rig: Rig) 
     assert len(rig.orders) == 1
     rig.sim.set_scopes("read", "write")
     eventually(lambda: "no_write_scope" not in rig.view.alarms)
-    rig.app._parts.monitor.retry(TICKER)  # type: ignore[union-attr]  # a person; by itself after a minute
+    rig.app._parts.monitor.submit(PersonAsks(key=Key(0, TICKER), command="retry"))  # type: ignore[union-attr]  # a person; by itself after a minute
     rig.closed()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from base.model import Position, Side
+from base.model import Key, Position, Side
+from base.risk.messages import PersonAsks
 from tests.integration.rig import ORDERS, TICKER, Rig
 from tests.support import PausedTerminal, eventually
 
@@ -147,7 +148,7 @@ def test_an_adopted_breached_position_is_not_sold_unasked(rig: Rig) -> None:
     eventually(lambda: rig.state == "UNPROTECTED" and "UNPROTECTED" in rig.events, 10)
     assert rig.field("UNPROTECTED", "reason") == "would_fire_now"
     assert rig.orders == []
-    app._parts.monitor.retry(TICKER)  # type: ignore[union-attr]
+    app._parts.monitor.submit(PersonAsks(key=Key(0, TICKER), command="retry"))  # type: ignore[union-attr]
     rig.closed()
 
 

@@ -30,6 +30,7 @@ class Cover:
         self._world = world
         self._since_s: dict[str, float] = {}
         self._epoch: Guard | None = None
+        self._intent_id: str | None = None
         self._rung_s: dict[str, float] = {}
 
     def note(self, line: Line) -> None:
@@ -51,6 +52,10 @@ class Cover:
         guard, now_s = self._world.guards.by_key.get(KEY), self._world.now_s
         if guard is not self._epoch:
             self._epoch, self._since_s = guard, {}  # what an exit left over is a new holding
+        intent_id = None if guard is None or guard.intent is None else guard.intent.id
+        if intent_id != self._intent_id:  # a stop overtook a take profit, or a person cancelled and sold anew
+            self._intent_id = intent_id
+            self._since_s.pop("intent open", None)
         found = {} if guard is None else dict(self._bad(guard))
         self._since_s = {what: self._since_s.get(what, now_s) for what in found}
         for what, why in found.items():

@@ -168,6 +168,18 @@ def person_retries(day: Day) -> None:
     day.tell(PersonAsks(key=KEY, command="retry"))
 
 
+def person_flattens(day: Day) -> None:
+    """Get out now, once or in two shells; with a floor of their own, or one that no order may carry."""
+    floor = day.random.choice([None, None, D("0.30"), D("0.05"), D("0.405")])
+    for _ in range(day.random.choice([1, 1, 2])):
+        day.tell(PersonAsks(key=KEY, command="flatten", floor=floor, reply=day.heard.append))
+
+
+def person_cancels(day: Day) -> None:
+    """Withdraw the exit, sure of it or not."""
+    day.tell(PersonAsks(key=KEY, command="cancel", is_confirmed=day.chance(0.5), reply=day.heard.append))
+
+
 def hook_claims(day: Day) -> None:
     """A strategy says opened or closed, rightly or not."""
     if day.chance(0.5):
@@ -247,6 +259,8 @@ HAPPENINGS: dict[Callable[[Day], None], int] = {
     monitor_goes_round: 10,
     user_trades: 3,
     person_retries: 2,
+    person_flattens: 1,
+    person_cancels: 1,
     market_changes: 2,
     shard_changes: 2,
     read_fails: 1,
@@ -255,4 +269,4 @@ HAPPENINGS: dict[Callable[[Day], None], int] = {
     sequence_breaks_or_heals: 1,
     connection_breaks: 1,
 }
-"""What may happen, and how often in 170 times."""
+"""What may happen, and how often in 172 times."""

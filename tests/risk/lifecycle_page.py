@@ -12,7 +12,7 @@ Made from the table in `base/risk/exit_lifecycle.py`; a test holds this page to 
 any other event in a state ends the monitor's thread, and its process with it, rather than be guessed at.
 
 UNPROTECTED and ARMED are a holding without an exit. From TRIGGERED on an *intent* is open: one decision to leave,
-with a quantity and a floor fixed when it was made. It ends in CLOSED, RETIRED, CANCELLED or WITHDRAWN (the holding is
+with a quantity and a floor fixed when it was made; a person's flatten joins it and may lower its floor. It ends in CLOSED, RETIRED, CANCELLED or WITHDRAWN (the holding is
 ARMED again); STUCK, WAITING, REFUSED and FLIPPED stand, with an alarm that rings every minute.
 """
 

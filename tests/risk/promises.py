@@ -8,6 +8,7 @@ from typing import Any
 from base.model import Side
 from base.risk.exit_lifecycle import State
 from base.risk.messages import Effect, Line, Row, Send
+from base.units import ONE
 from tests.risk.true_exchange import ZERO, TrueExchange
 from tests.risk.world import KEY, TICKER, World
 
@@ -39,6 +40,8 @@ class Promises:
                 self._intents[str(effect.values["intent_id"])] = dict(effect.values)
             elif effect.table == "attempts":
                 self._journalled.add(str(effect.values["client_order_id"]))
+            elif effect.values.get("event") == "flatten":
+                self._lower(self._intents[str(effect.values["intent_id"])], effect.values["inputs"])
         elif isinstance(effect, Send):
             self._check_order(effect)
             self.unanswered.append(effect)
@@ -65,10 +68,15 @@ class Promises:
             asked = self._exchange.sold[send.intent_id] + order.count
             must(asked <= intent["quantity"], f"{asked} of {intent['quantity']} would be sold")
 
+    @staticmethod
+    def _lower(intent: dict[str, Any], inputs: Any) -> None:
+        must(inputs["floor"] <= intent["floor"], "a flatten raised the floor")
+        intent["floor"] = inputs["floor"]
+
     def _floor(self, intent: dict[str, Any]) -> Decimal:
         floor: Decimal = intent["floor"]
         last_floor = self._world.guards.terms.settings.last_floor
-        if last_floor is None or intent["reason"] == "TAKE_PROFIT":
+        if last_floor is None or intent["reason"] in ("TAKE_PROFIT", "FLATTEN"):
             return floor
         return min(floor, last_floor)
 
@@ -86,7 +94,8 @@ class Promises:
             return  # watched, or a person's turn
         if guard.state is State.STUCK:
             bid = self._exchange.best_for(guard.side)
-            has_room = intent.unlocked and bid is not None and intent.floor <= bid <= intent.level
+            highest = ONE if intent.is_flatten else intent.level
+            has_room = intent.unlocked and bid is not None and intent.floor <= bid <= highest
             must(not has_room, f"STUCK though a bid of {bid} lies between floor and level")
             return
         open_s = self._world.now_s - intent.began_s

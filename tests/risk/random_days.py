@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from base.model import MarketStatus, Outcome, PositionsRead, ShardStatus, Side
-from base.risk.messages import Answered, Line, MarketsSeen, Message, ReadOrders, Send, ShardsSeen
+from base.risk.messages import Answered, Heard, Line, MarketsSeen, Message, ReadOrders, Send, ShardsSeen
 from base.risk.rules import AlreadyBreached, BelowFloor, Rule
 from tests.risk.cover import Cover
 from tests.risk.happenings import HAPPENINGS
@@ -57,6 +57,7 @@ class Day:
         self.promises = Promises(self.world, self.exchange)
         self.cover = Cover(self.world)
         self.diary: list[str] = []
+        self.heard: list[Heard] = []  # what persons were told
         self._checked = 0
         self.reads_asked = 0
         self._late: list[tuple[float, Send]] = []

@@ -60,7 +60,7 @@ def past(state: State, *attempts: PastAttempt, event: Event = Event.LEFT_OVER, *
     parts = {
         "key": KEY, "side": Side.YES, "intent_id": INTENT, "reason": "STOP", "quantity": D(10), "level": D("0.40"),
         "floor": D("0.30"), "entry": D("0.60"), "rule": "default", "evidence": None,
-        "last_floor": None, "began_ms": BEGAN_MS, "event_ms": NOW_MS - 50_000, "unlocked": True,
+        "last_floor": None, "is_joined": False, "began_ms": BEGAN_MS, "event_ms": NOW_MS - 50_000, "unlocked": True,
         "tried": D("0.39") if attempts else None, "denied_status": None, "denied_code": None, "sold_ms": None,
     }  # fmt: skip
     return OpenIntent(state=state, event=event, attempts=attempts, **(parts | changes))

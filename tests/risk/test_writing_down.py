@@ -1,4 +1,4 @@
-"""Rows before orders: only an order waits, and a failing journal stops none."""
+"""Rows before orders: only an order and a person wait, and a failing journal stops none."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from base.risk.messages import Line, Row, Send
+from base.risk.messages import Line, PersonAsks, Row, Send
 from base.risk.rules import Rule
 from base.risk.writing_down import look_after, write_down
-from tests.risk.world import World, armed
+from tests.risk.world import KEY, World, armed
 
 D = Decimal
 
@@ -57,6 +57,21 @@ def test_only_a_round_with_an_order_waits() -> None:
     waits = {wait for rows, wait in keeper.appended if any(row.table == "attempts" for row in rows)}
     others = {wait for rows, wait in keeper.appended if all(row.table != "attempts" for row in rows)}
     assert (waits, others) == ({True}, {False})
+
+
+def test_a_person_is_answered_once_their_word_is_durable() -> None:
+    """A cancel that a kill undoes would fire after all: who asked waits for the disk as an order does."""
+    world, keeper = armed().bid("0.40").not_sent(), Keeper()
+    already = len(world.effects)
+    world.tell(PersonAsks(key=KEY, command="cancel", reply=lambda heard: None))
+    assert flush(world, keeper, already) == []
+    assert [wait for _, wait in keeper.appended] == [True]
+    keeper.is_well = False
+    world.bid("0.52").quiet(6).bid("0.40").not_sent()
+    already = len(world.effects)
+    world.tell(PersonAsks(key=KEY, command="cancel", reply=lambda heard: None))
+    assert flush(world, keeper, already) == ["journal_failed"]
+    assert keeper.kept == []
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from base.simulator.engine.grid import GRIDS
 from base.simulator.engine.orders import OrderRequest, Prevention, Side
 from base.simulator.engine.refusal import Refused
 from base.simulator.venue import MEMBER
-from tests.simulation import threads
+from tests.simulation import persons, threads
 from tests.simulation.exchange import SimulatedExchange
 from tests.simulation.faults import Faults
 from tests.simulation.network import Network
+from tests.simulation.persons import Persons
 from tests.simulation.plan import Holding, Plan
 from tests.simulation.program import Program
 from tests.simulation.scheduler import Machine, Scheduler
@@ -85,6 +86,10 @@ class Day:
         self.ladders: dict[str, Ladder] = {}
         self.noted: Callable[[str], None] = lambda what: None
         self.shown: Callable[[str], None] = lambda ticker: None
+        self.persons = Persons(plan.seed, scheduler, program, [h.ticker for h in plan.holdings])
+        self.persons.noted = self._heard
+        self.persons.kill = lambda why: self.kill(why, 0.01)
+        self.persons.falls = lambda ticker, bid: self._price(self.ladders[ticker], bid)
         self._old_journal: bytes | None = None
         self.touched_by_hand: set[str] = set()
 
@@ -169,11 +174,19 @@ class Day:
 
     # --- events ---------------------------------------------------------------------------------
 
+    def _heard(self, what: str) -> None:
+        """A person was told something."""
+        self.noted(what)
+        self.faults.note(what)
+
     def _happen(self, name: str) -> None:
         if self.is_evening:
             return
         self.noted(name)
         self.faults.note(name)
+        if name in persons.EVENTS:
+            self.persons.happen(name)
+            return
         ladder = self.random.choice(list(self.ladders.values()))
         do = getattr(self, "_" + _method(name))
         try:

@@ -13,6 +13,7 @@ import sqlite3
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from base.errors import IllegalTransition
@@ -43,6 +44,8 @@ FIRE_WITHIN_S = 2.0
 LAG_S = 3.0
 SLACK_S = 0.05
 MARGIN_MS = 5_000
+LOWEST = D("0.01")
+"""No floor lies under the lowest price of the coarsest grid."""
 CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SILENT_LIMITS_S = {
     "UNKNOWN": 3.0, "STUCK": 0.0, "REFUSED": 0.0, "FLIPPED": 0.0, "WAITING": 0.0, "TRIGGERED": 10.0,
@@ -85,6 +88,7 @@ class Attempt:
     floor: Decimal
     left_s: float
     count: Decimal
+    made_floor: Decimal  # before any flatten lowered it
     is_settled: bool = False
     reads_after: int = 0  # complete order reads that could prove its absence
     filled: Decimal = ZERO
@@ -153,6 +157,7 @@ class Judge(Watch):
         self.lost_before_ms = 0.0  # when an older journal was put back
         self._alarms: dict[str, float] = {}
         self._turned_s: dict[str, float] = {}
+        self._cancelled_s: dict[str, float] = {}
         self._paced_since: dict[str, float] = {}
         self._bad_since: dict[tuple[str, str], float] = {}
         self._journal: tuple[int, sqlite3.Connection] | None = None
@@ -267,16 +272,51 @@ class Judge(Watch):
             known = self.attempts[client_id] = Attempt(
                 client_id=client_id, ticker=ticker, intent_id=row[0], quantity=D(row[1]), side=row[2],
                 reason=row[3], level=D(row[4]), floor=D(row[5]), left_s=now_s, count=D(order["count"]),
+                made_floor=D(row[5]),
             )  # fmt: skip
             is_new = True
         else:
             is_new = False
         assert known is not None
+        self._heed_person(known)
         self._check_form(order, known)
         self._check_pace(ticker, is_new)
         self._check_single_flight(known)
         self._check_evidence(known)
         known.left_s, known.is_settled, known.reads_after = now_s, False, 0
+
+    def _heed_person(self, attempt: Attempt) -> None:
+        """A person's flatten that joined the exit before this order: its floor only went down."""
+        floors = self._joined_floors(attempt.intent_id)
+        if not floors:
+            if self._forgets and self.day is not None and attempt.ticker in self.day.persons.flattened:
+                attempt.reason = "FLATTEN"  # its row may be lost
+            return
+        self.reached_states.add("an order of a joined exit")
+        if any(later > earlier for earlier, later in pairwise([attempt.made_floor, *floors])):
+            self.violated("I13", f"a flatten raised the floor of {attempt.intent_id}: {floors}")
+        if floors[-1] != attempt.made_floor:
+            self._check_ordered_floor(attempt.ticker, attempt.side, floors[-1])
+        attempt.reason, attempt.floor = "FLATTEN", floors[-1]
+
+    def _check_ordered_floor(self, ticker: str, side: str, floor: Decimal) -> None:
+        """I13: what a person named, or a bid that was, less the slippage allowed."""
+        slippage = D(self.plan.settings.get("max_slippage", "0.10"))
+        bids = {bid for bid, _ in self._tops[ticker].bids(side, 0.0, self._scheduler.now_s)}
+        named = set() if self.day is None else self.day.persons.floors[ticker]
+        if floor not in named and floor + slippage not in bids and floor > LOWEST:
+            self.violated(
+                "I13", f"a flatten of {ticker} goes down to {floor}: nobody named it, nor bid that much"
+            )
+
+    def _joined_floors(self, intent_id: str) -> list[Decimal]:
+        if (connection := self._reader()) is None:
+            return []
+        rows = connection.execute(
+            "SELECT inputs FROM transitions WHERE intent_id = ? AND event = 'flatten' ORDER BY seq",
+            (intent_id,),
+        ).fetchall()
+        return [D(json.loads(inputs)["floor"]) for (inputs,) in rows]
 
     def _check_form(self, order: dict[str, Any], attempt: Attempt) -> None:
         """I13: collar. I20: the id."""
@@ -449,6 +489,14 @@ class Judge(Watch):
             self._alarms[str(line.fields.get("reason"))] = self._scheduler.now_s
         if line.event == "CLOSED" and line.key is not None:
             self._check_flat(line)
+        if line.event == "CANCELLED" and line.key is not None:
+            self._cancelled(line)
+        if (
+            line.event in ("EXTERNAL", "RETIRED", "CLOSED")
+            and line.key is not None
+            and "price" not in line.fields
+        ):
+            self._cancelled_s.pop(line.key.ticker, None)  # its epoch has ended
         if line.event == "TRIGGERED" and line.key is not None:
             self._check_triggered(line)
         if line.event == "REFUSED":
@@ -460,6 +508,33 @@ class Judge(Watch):
             intent_id = str(line.fields.get("intent"))
             if any(a.intent_id == intent_id and a.reason == "TAKE_PROFIT" for a in self.attempts.values()):
                 self.violated("I6", "a take profit is stuck: the stop cannot take over")
+
+    def _cancelled(self, line: Line) -> None:
+        """A person took the exit over, sure of it where its last order was not settled."""
+        assert line.key is not None
+        self._cancelled_s[line.key.ticker] = self._scheduler.now_s
+        for attempt in self.attempts.values():
+            if attempt.intent_id == str(line.fields["intent"]):
+                attempt.is_settled = True
+
+    def _check_seen_safe(self, ticker: str, side: str, reason: str, level: Decimal) -> None:
+        """I5: what a person cancelled fires no more before it was seen where it would not fire."""
+        cancelled_s = self._cancelled_s.get(ticker)
+        if cancelled_s is None or self._forgets:
+            return
+        since_s = cancelled_s - FIRE_WITHIN_S - LAG_S - SLACK_S
+        bids = [bid for bid, _ in self._tops[ticker].bids(side, since_s, self._scheduler.now_s)]
+        if reason == "TAKE_PROFIT":
+            was_safe = any(bid is None or bid < level for bid in bids)
+        else:
+            was_safe = any(bid is not None and bid > level for bid in bids)
+        if not was_safe:
+            self.violated("I5", f"{reason} of {ticker} fired after a cancel, and was not seen safe since")
+
+    @property
+    def _forgets(self) -> bool:
+        """Whether a row of this day may be lost: an old journal is put back, or the disk fails."""
+        return self.journal_is_doubtful or any(name[:2] in ("O9", "D1", "D2") for _, name in self.plan.events)
 
     def _check_triggered(self, line: Line) -> None:
         """I5: what made the intent was true within the age of its evidence; an empty book is no crash."""
@@ -482,6 +557,10 @@ class Judge(Watch):
         if not is_true:
             seen = sorted({str(bid) for bid in bids})
             self.violated("I5", f"{reason} at {level} of {line.key.ticker} triggered, bids were {seen}")
+        if reason == "FLATTEN":
+            self._check_ordered_floor(line.key.ticker, str(line.side), D(str(line.fields["floor"])))
+        elif reason != "RETRY":
+            self._check_seen_safe(line.key.ticker, str(line.side), reason, level)
 
     def _check_flat(self, line: Line) -> None:
         """I8: closed only when all of it was sold, or nothing was held."""
@@ -657,11 +736,20 @@ class Judge(Watch):
             return
         newest: dict[str, int] = {}
         ended: set[str] = set()
-        rows = connection.execute("SELECT intent_id, attempt, to_state FROM transitions ORDER BY seq")
-        for intent_id, number, state in rows:
+        open_of: dict[str, str] = {}
+        rows = connection.execute(
+            "SELECT intent_id, attempt, to_state, event, ticker FROM transitions ORDER BY seq"
+        )
+        for intent_id, number, state, event, ticker in rows:
             self.reached_states.add(f"to {state}")
+            if event == "flatten":
+                self.reached_states.add("a flatten joined an exit")
             if intent_id is None:
                 continue
+            before = open_of.setdefault(ticker, intent_id)
+            if before != intent_id and before not in ended and not self._forgets:
+                self.violated("T10", f"intent {intent_id} of {ticker} began while {before} was open")
+            open_of[ticker] = intent_id
             if intent_id in ended or (number or 0) < newest.get(intent_id, 0):
                 self.violated("I14", f"intent {intent_id} went on to {state}, attempt {number}")
             newest[intent_id] = number or 0

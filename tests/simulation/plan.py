@@ -9,6 +9,7 @@ from typing import Any
 
 from base.simulator.rate_limits import ADVANCED, BASIC, UNLIMITED, Tier
 from base.simulator.semantics import Semantics
+from tests.simulation import persons
 from tests.simulation.faults import FRAME_KINDS, REPORT_KINDS, REQUEST_KINDS
 
 D = Decimal
@@ -130,7 +131,7 @@ def draw(seed: int) -> Plan:
         kinds=frozenset(kinds),
         holdings=tuple(_holding(random, i) for i in range(random.choice((1, 1, 1, 2, 2, 3)))),
         settings=_settings(random),
-        events=_events(random, day_s),
+        events=tuple(sorted((*_events(random, day_s), *persons.draw(Random(f"persons {seed}"), day_s)))),
         day_s=day_s,
         shuffles=random.random() < 0.5,
         preempts=random.choice((0, 0, 20, 200)),

@@ -1,4 +1,4 @@
-"""Twenty-nine small bugs, each planted alone: the judge must catch every one. ``make planted``.
+"""Thirty-one small bugs, each planted alone: the judge must catch every one. ``make planted``.
 
 They are the ways in which such programs lose money. A bug is a text that stands once in one file, and
 what stands there instead; a text that is no longer there fails the run, so that the table stays true.
@@ -218,6 +218,18 @@ BUGS = (
         "risk/limits.py",
         "            waits.append(self._ids[0] + WINDOW_S)\n",
         "            waits.append(now_s + WINDOW_S)\n",
+    ),
+    Bug(
+        "what a person cancelled fires again unseen",
+        "risk/endings.py",
+        "    guard.was_armed = guard.target_is_armed = False\n    guard.is_cancelled = True\n",
+        "    guard.was_armed = True\n",
+    ),
+    Bug(
+        "a flatten raises the floor it joins",
+        "risk/person.py",
+        "    lowest = intent.floor if floor is None else min(floor, intent.floor)\n",
+        "    lowest = intent.floor if floor is None else floor\n",
     ),
     Bug(
         "an adopted breached stop fires unasked",

@@ -24,7 +24,7 @@ _LIBRARIES = (
     "yaml",
 )
 _EXCHANGE = ("base.simulator.application", "base.simulator.server", "base.simulator.running")
-_PROGRAM = ("base.app.config", "base.app.starting", "base.app.wiring")
+_PROGRAM = ("base.app.config", "base.app.desk", "base.app.starting", "base.app.wiring")
 
 
 def load() -> None:
