@@ -128,9 +128,10 @@ class Driver:
             for frame, at_ns in zip(list(frames), times_ns, strict=False)
             if all(mark in frame for mark in marks)
         )
-        return (self._order_ns(ticker) - sent_ns) / NS_PER_MS
+        return (self.order_ns(ticker) - sent_ns) / NS_PER_MS
 
-    def _order_ns(self, ticker: str) -> int:
+    def order_ns(self, ticker: str) -> int:
+        """When the first order for ``ticker`` arrived, ``time.monotonic_ns``; wait for it."""
         wanted = f'"{ticker}"'.encode()
         found: list[int] = []
 
