@@ -93,29 +93,43 @@ def _slow_drip(round_: Scene) -> None:
 # --- answers --------------------------------------------------------------------------------------------
 
 
-def _answers(plan: Callable[[Scene], None]) -> Fault:
-    def play(round_: Scene) -> None:
-        plan(round_)
-        round_.start_armed()
-        round_.touch()
-        round_.finish()
-
-    return play
-
-
 def _held(round_: Scene) -> None:
+    """Executed at once, answered long after we gave up."""
     round_.exchange.do("delay_reply", 10.0, 1 + round_.number % 3, ORDERS, method="POST")
+    round_.start_armed()
+    round_.touch()
+    round_.finish()
 
 
 def _lost(round_: Scene) -> None:
-    round_.exchange.do(
-        "drop_reply", 1 + round_.number % 3, ORDERS, method="POST", hang=bool(round_.number % 2)
-    )
+    """Executed; the connection is cut, or nothing more is heard of it."""
+    _lose_answers(round_)
+    round_.start_armed()
+    round_.touch()
+    round_.finish()
+
+
+def _lost_and_unheard(round_: Scene) -> None:
+    """The same, and no frame of the feed comes any more: only reads can tell what was sold."""
+    _lose_answers(round_)
+    round_.start_armed()
+    round_.exchange.do("mute")
+    round_.touch()
+    round_.finish()
+
+
+def _lose_answers(round_: Scene) -> None:
+    is_silent, count = bool(round_.number % 2), 1 + round_.number % 3
+    round_.exchange.do("drop_reply", count, ORDERS, method="POST", hang=is_silent)
 
 
 def _late(round_: Scene) -> None:
+    """Executed after we gave up; in every fourth round after its absence was proven, too."""
     seconds = VERY_LATE_S if round_.number % 4 == 3 else LATE_S
     round_.exchange.do("delay_execute", seconds, 1 + round_.number % 2, ORDERS, method="POST")
+    round_.start_armed()
+    round_.touch()
+    round_.finish(linger_s=seconds)
 
 
 def _late_and_killed(round_: Scene) -> None:
@@ -126,7 +140,7 @@ def _late_and_killed(round_: Scene) -> None:
     round_.program.wait(lambda: round_.seen().orders, "sent", KILLED_S)
     round_.program.kill()
     round_.restart()
-    round_.finish()
+    round_.finish(linger_s=LATE_S)
 
 
 def _lagging_reads(round_: Scene) -> None:
@@ -187,9 +201,10 @@ FAULTS: dict[str, Fault] = {
     "half-open, packets dropped": _link_down,
     "half-open feed": _half_open_feed,
     "slow drip": _slow_drip,
-    "held answers": _answers(_held),
-    "lost answers": _answers(_lost),
-    "late orders": _answers(_late),
+    "held answers": _held,
+    "lost answers": _lost,
+    "lost answers, dead feed": _lost_and_unheard,
+    "late orders": _late,
     "late orders, killed": _late_and_killed,
     "lagging reads": _lagging_reads,
     "SIGSTOP 30 s": _paused,

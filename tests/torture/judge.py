@@ -53,16 +53,17 @@ def judge(verdict: Verdict, seen: Seen, intents: Intents, case: Case) -> None:
     for ticker, count in case.began_with.items():
         fills = [fill for fill in seen.fills if fill.ticker == ticker and fill.client_id.startswith(OWN)]
         orders = [order for order in seen.orders if order.ticker == ticker]
-        _judge_fills(verdict, ticker, abs(Decimal(count)), fills)
+        _judge_fills(verdict, ticker, count, fills)
         _judge_orders(verdict, orders, case.has_late_orders)
         if orders and ticker not in {*case.must_sell, *case.may_sell}:
             verdict.failures.append(f"{ticker} was sold though its stop was not touched")
 
 
-def _judge_fills(verdict: Verdict, ticker: str, held: Decimal, fills: Sequence[FillSeen]) -> None:
-    sold = sum((fill.sold for fill in fills), Decimal(0))
-    if sold > held:
-        verdict.duplicates.append(f"{ticker} sold {sold} of {held}")
+def _judge_fills(verdict: Verdict, ticker: str, held: int, fills: Sequence[FillSeen]) -> None:
+    moved = sum((fill.before - fill.after for fill in fills), Decimal(0))
+    sold = moved if held > 0 else -moved
+    if sold > abs(held):
+        verdict.duplicates.append(f"{ticker} sold {sold} of {abs(held)}")
     for fill in fills:
         if fill.before * fill.after < 0 or abs(fill.after) > abs(fill.before):
             verdict.flips.append(f"{fill.client_id} took {ticker} from {fill.before} to {fill.after}")

@@ -25,7 +25,7 @@ DOOMED = (YES, NO)
 START_S = 30.0
 OVER_S = 60.0
 LINGER_S = 0.3
-"""So long after the end nothing more may be sent."""
+"""So long after the end nothing more may be sent. Seconds; longer where orders are still on their way."""
 
 
 class Scene:
@@ -85,15 +85,16 @@ class Scene:
         must_sell: Sequence[str] | None = None,
         timeout_s: float = OVER_S,
         *,
+        linger_s: float = LINGER_S,
         is_forgotten: bool = False,
     ) -> None:
-        """Wait until what has to be sold is, and nothing is open; then judge."""
+        """Wait until what has to be sold is, and nothing is open, and ``linger_s`` longer; then judge."""
         wanted = self.doomed if must_sell is None else list(must_sell)
         try:
             self.program.wait(lambda: self._is_over(wanted), "over", timeout_s, every_s=0.1)
         except NotSo as e:
             self.verdict.failures.append(str(e))
-        time.sleep(LINGER_S)
+        time.sleep(linger_s)
         self.judge(Case(began_with=self.held, must_sell=wanted, is_forgotten=is_forgotten))
 
     def judge(self, case: Case) -> None:

@@ -56,15 +56,6 @@ class FillSeen:
     before: Decimal
     after: Decimal
 
-    @property
-    def sold(self) -> Decimal:
-        """How much less is held; negative: it is more."""
-        return (
-            abs(self.before) - abs(self.after)
-            if self.before * self.after >= 0
-            else abs(self.before - self.after)
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
