@@ -94,25 +94,34 @@ HUNTS = (
     ),
     Hunt(
         Bug(
-            "a frame that comes late is news",
-            "feed/freshness.py",
-            "lag.value_s + lag.error_s <= MAX_LAG_S",
-            "lag.value_s >= 0",
+            "what waited in the socket is news",
+            "kalshi/websocket_client.py",
+            "            if now_s - heard_s > CONNECTION_S:\n"
+            '                raise LinkLost("nothing heard for 5 s")\n'
+            "            if message is not None:\n"
+            "                heard_s = now_s\n"
+            "                self._take(message[0], message[1], now_s, is_new_read=now_s != self._measured_s)\n",
+            "            if message is None and now_s - heard_s > CONNECTION_S:\n"
+            '                raise LinkLost("nothing heard for 5 s")\n'
+            "            if message is not None:\n"
+            "                heard_s = now_s\n"
+            "                self._take(message[0], message[1], now_s, is_new_read=self._stats.frames < 100)\n",
         ),
         "SIGSTOP 30 s",
         "failed",
         first=1,
-        rounds=4,
+        rounds=1,
     ),
     Hunt(
         Bug(
-            "own resting orders are left alone",
-            "risk/readiness.py",
-            "    if intent.swept or not guard.resting:\n",
-            "    if True:\n",
+            "nothing is ever cancelled",
+            "risk/exit_executor.py",
+            "order_ids = tuple(dict.fromkeys(work.order_ids))",
+            "order_ids = tuple(dict.fromkeys(work.order_ids[:0]))",
         ),
-        "killed: cancel asked",
+        "killed: cancel sent",
         "failed",
+        rounds=1,
     ),
     Hunt(
         Bug(

@@ -158,8 +158,15 @@ class Program:
             if not self.is_running:
                 raise NotSo(f"the program ended while waiting until {what}: {self.said()}")
             if time.monotonic() > deadline_s:
-                raise NotSo(f"not {what} within {timeout_s:g} s; status {self.status()}")
+                raise NotSo(f"not {what} within {timeout_s:g} s: {self._shown()}")
             time.sleep(every_s)
+
+    def _shown(self) -> str:
+        """Its status in a line."""
+        if (status := self.status()) is None:
+            return "no status"
+        rows = [f"{p['ticker']} {p['state']} {p['protection']} {p['reason']}" for p in status["positions"]]
+        return ", ".join([*rows, f"connected {status['connected']}", *status["alarms"]])
 
     # --- its journal ------------------------------------------------------------------------------
 

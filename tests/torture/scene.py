@@ -83,6 +83,7 @@ class Scene:
     def finish(
         self,
         must_sell: Sequence[str] | None = None,
+        may_sell: Sequence[str] = (),
         timeout_s: float = OVER_S,
         *,
         linger_s: float = LINGER_S,
@@ -95,7 +96,8 @@ class Scene:
         except NotSo as e:
             self.verdict.failures.append(str(e))
         time.sleep(linger_s)
-        self.judge(Case(began_with=self.held, must_sell=wanted, is_forgotten=is_forgotten))
+        case = Case(began_with=self.held, must_sell=wanted, may_sell=may_sell, is_forgotten=is_forgotten)
+        self.judge(case)
 
     def judge(self, case: Case) -> None:
         """End the program and hold the round against the promises."""
@@ -173,6 +175,7 @@ def scene(
                 yield round_
             except NotSo as e:
                 round_.verdict.failures.append(str(e))
+                round_.judge(Case(began_with=held, must_sell=(), may_sell=round_.doomed))
             finally:
                 program.kill()
                 if proxy is not None:
