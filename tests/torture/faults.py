@@ -29,7 +29,9 @@ Ten seconds after it was signed the exchange refuses a request.
 DRIP_S = 0.03
 LAGS_S = (0.0, 1.0, 5.0, 12.0, 30.0)
 LAG_MARGIN_S = 45.0
-PAUSED_S, SETTLED_S = 30.0, 5.0
+LONG_PAUSE_S, PAUSE_S = 30.0, 12.0
+"""Half a minute, after which the exchange has hung up; less, after which old frames wait in the socket."""
+SETTLED_S = 5.0
 STARTED_S = 20.0
 WRONG = 2
 
@@ -163,29 +165,33 @@ def _lagging_reads(round_: Scene) -> None:
 # --- the process -----------------------------------------------------------------------------------------
 
 
-def _paused(round_: Scene) -> None:
-    """SIGSTOP for half a minute. Touched and back meanwhile: nothing is sold. Touched since: it is."""
-    is_back, is_exiting = bool(round_.number % 2), round_.number % 4 > 1
-    round_.start_armed()
-    if is_exiting:
+def _paused(seconds: float) -> Fault:
+    """SIGSTOP for so long. Touched and back meanwhile: nothing is sold. Touched since: it is."""
+
+    def play(round_: Scene) -> None:
+        is_back, is_exiting = bool(round_.number % 2), round_.number % 4 > 1
+        round_.start_armed()
+        if is_exiting:
+            round_.touch(thin=False)
+            time.sleep(0.001 * (round_.number % 8))
+        round_.program.signal(signal.SIGSTOP)
+        time.sleep(seconds / 3)
         round_.touch(thin=False)
-        time.sleep(0.001 * (round_.number % 8))
-    round_.program.signal(signal.SIGSTOP)
-    time.sleep(PAUSED_S / 3)
-    round_.touch(thin=False)
-    time.sleep(PAUSED_S / 3)
-    if is_back:
-        round_.exchange.do("recover", round_.doomed)
-    time.sleep(PAUSED_S / 3)
-    goes_on_ns = time.monotonic_ns()
-    round_.program.signal(signal.SIGCONT)
-    if not is_back:
-        round_.finish()
-        return
-    time.sleep(SETTLED_S)
-    if any(order.at_ns > goes_on_ns for order in round_.seen().orders):
-        round_.verdict.failures.append("it sold on what it saw, or missed, half a minute before")
-    round_.finish(must_sell=[], may_sell=round_.doomed if is_exiting else ())
+        time.sleep(seconds / 3)
+        if is_back:
+            round_.exchange.do("recover", round_.doomed)
+        time.sleep(seconds / 3)
+        goes_on_ns = time.monotonic_ns()
+        round_.program.signal(signal.SIGCONT)
+        if not is_back:
+            round_.finish()
+            return
+        time.sleep(SETTLED_S)
+        if any(order.at_ns > goes_on_ns for order in round_.seen().orders):
+            round_.verdict.failures.append("it sold on what it saw, or missed, while it was stopped")
+        round_.finish(must_sell=[], may_sell=round_.doomed if is_exiting else ())
+
+    return play
 
 
 def _two_instances(round_: Scene) -> None:
@@ -222,7 +228,8 @@ FAULTS: dict[str, Fault] = {
     "late orders": _late,
     "late orders, killed": _late_and_killed,
     "lagging reads": _lagging_reads,
-    "SIGSTOP 30 s": _paused,
+    "SIGSTOP 30 s": _paused(LONG_PAUSE_S),
+    "SIGSTOP 12 s": _paused(PAUSE_S),
     "two instances": _two_instances,
     "disk full": files.disk_full,
     "damaged journal": files.damaged,

@@ -28,6 +28,8 @@ OLD = {"KXOLD-26DEC31-ARMED": 10, "KXOLD-26DEC31-BACK": 10, "KXOLD-26DEC31-EXITI
 """What is still held of the markets in it: of the last, four of ten were sold."""
 DISK_BYTES = 512 * 1024
 ALARM_S = 10.0
+ARRIVED_S = 0.5
+"""What was sent before a death has arrived, and its rows were looked for, before the journal is damaged."""
 
 
 # --- a full disk --------------------------------------------------------------------------------------
@@ -132,6 +134,7 @@ def _die(round_: Scene) -> None:
     round_.start_armed(hook)
     round_.touch()
     round_.program.wait_dead(hook, KILLED_S)
+    time.sleep(ARRIVED_S)
 
 
 def _rings(round_: Scene, alarm: str) -> bool:

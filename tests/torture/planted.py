@@ -105,9 +105,9 @@ HUNTS = (
             '                raise LinkLost("nothing heard for 5 s")\n'
             "            if message is not None:\n"
             "                heard_s = now_s\n"
-            "                self._take(message[0], message[1], now_s, is_new_read=self._stats.frames < 100)\n",
+            "                self._take(message[0], message[1], now_s, is_new_read=self._stats.frames < 12)\n",
         ),
-        "SIGSTOP 30 s",
+        "SIGSTOP 12 s",
         "failed",
         first=1,
         rounds=1,
