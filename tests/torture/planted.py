@@ -59,6 +59,18 @@ HUNTS = (
     ),
     Hunt(
         Bug(
+            "what a read found sold is forgotten at a restart",
+            "risk/recovering.py",
+            "        reported=attempt.settled,\n",
+            "",
+        ),
+        "killed: attempt settled",
+        "duplicate",
+        first=1,
+        rounds=13,
+    ),
+    Hunt(
+        Bug(
             "nothing is kept for an emergency",
             "risk/writing_down.py",
             "    if sends and not journal.keep(",

@@ -156,7 +156,8 @@ class Program:
         deadline_s = time.monotonic() + timeout_s
         while not condition():
             if not self.is_running:
-                raise NotSo(f"the program ended while waiting until {what}: {self.said()}")
+                status = None if self._process is None else self._process.returncode
+                raise NotSo(f"the program ended ({status}) while waiting until {what}: {self.said()}")
             if time.monotonic() > deadline_s:
                 raise NotSo(f"not {what} within {timeout_s:g} s: {self._shown()}")
             time.sleep(every_s)
