@@ -1,9 +1,9 @@
-# make run · test · check · coverage · mutants · bench · simulate · planted. Each makes .venv and installs its pins first.
+# make run · test · check · coverage · mutants · bench · simulate · planted · torture. Each makes .venv and installs its pins first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check coverage mutants bench simulate planted
+.PHONY: run test check coverage mutants bench simulate planted torture
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
@@ -39,6 +39,11 @@ simulate: .venv/ready-dev
 # Twenty-nine bugs, one at a time: the judge of the above must catch each.
 planted: .venv/ready-dev
 	$(BIN)/python -m tests.simulation.planted $(ARGS)
+
+# The real program killed at named points and on what breaks under it, twenty times each; docs/torture.md. Half an hour.
+ROUNDS ?= 20
+torture: .venv/ready-dev
+	$(BIN)/python -m tests.torture --rounds $(ROUNDS) $(ARGS)
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv || { echo "python3 -m venv failed: install python3-venv (Debian, Ubuntu) and try again" >&2; exit 1; }
