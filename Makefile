@@ -1,9 +1,9 @@
-# make run · test · check · coverage · mutants · bench · simulate · planted. Each makes .venv and installs its pins first.
+# make run · test · check · coverage · mutants · bench · simulate · planted · torture. Each makes .venv and installs its pins first.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test check coverage mutants bench simulate planted
+.PHONY: run test check coverage mutants bench simulate planted torture
 run: .venv/ready
 	$(BIN)/python run.py $(ARGS)
 
@@ -26,8 +26,8 @@ coverage: .venv/ready-dev
 mutants: .venv/ready-dev
 	nice $(BIN)/python -m tests.mutants $(ARGS)
 
-# About five minutes; one JSON object for each figure. docs/performance.md says what they mean.
-FIGURES := tick_to_order feed strategy_burn steady_state many_positions dead_feed exits_on_recorded_books
+# About seven minutes; one JSON object for each figure. docs/performance.md says what they mean.
+FIGURES := tick_to_order feed strategy_burn steady_state many_positions dead_feed flood exits_on_recorded_books
 bench: .venv/ready
 	for figure in $(FIGURES); do $(BIN)/python -m benchmarks.$$figure || exit 1; done
 
@@ -39,6 +39,11 @@ simulate: .venv/ready-dev
 # Thirty-one bugs, one at a time: the judge of the above must catch each.
 planted: .venv/ready-dev
 	$(BIN)/python -m tests.simulation.planted $(ARGS)
+
+# The real program killed at named points and on what breaks under it, twenty times each; docs/torture.md. Half an hour.
+ROUNDS ?= 20
+torture: .venv/ready-dev
+	$(BIN)/python -m tests.torture --rounds $(ROUNDS) $(ARGS)
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv || { echo "python3 -m venv failed: install python3-venv (Debian, Ubuntu) and try again" >&2; exit 1; }

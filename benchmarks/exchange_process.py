@@ -11,7 +11,7 @@ import multiprocessing
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from multiprocessing.connection import Connection
@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from base.simulator import rate_limits
+from base.simulator.semantics import Semantics
 from base.simulator.server import SimulatorServer
 from benchmarks.measuring import NS_PER_MS, NotReached, until
 
@@ -40,6 +41,18 @@ class Address:
     websocket_url: str
     key_id: str
     private_key_path: str
+
+    @property
+    def settings(self) -> list[str]:
+        """Settings that reach it, live, as ``--set`` takes them."""
+        return [
+            "exchange.environment=custom",
+            f"exchange.rest_url={self.rest_url}",
+            f"exchange.websocket_url={self.websocket_url}",
+            f"exchange.key_id={self.key_id}",
+            f"exchange.private_key_path={self.private_key_path}",
+            "execution=live",
+        ]
 
 
 class Driver:
@@ -115,9 +128,10 @@ class Driver:
             for frame, at_ns in zip(list(frames), times_ns, strict=False)
             if all(mark in frame for mark in marks)
         )
-        return (self._order_ns(ticker) - sent_ns) / NS_PER_MS
+        return (self.order_ns(ticker) - sent_ns) / NS_PER_MS
 
-    def _order_ns(self, ticker: str) -> int:
+    def order_ns(self, ticker: str) -> int:
+        """When the first order for ``ticker`` arrived, ``time.monotonic_ns``; wait for it."""
         wanted = f'"{ticker}"'.encode()
         found: list[int] = []
 
@@ -145,9 +159,14 @@ class Driver:
 class ExchangeProcess:
     """The handle on it. A context manager."""
 
-    def __init__(self, tier: str = "UNLIMITED"):
+    def __init__(
+        self,
+        tier: str = "UNLIMITED",
+        driver: Callable[[SimulatorServer], object] = Driver,
+        semantics: Semantics | None = None,
+    ):
         self._pipe, theirs = _spawn.Pipe()
-        self._process = _spawn.Process(target=_serve, args=(theirs, tier), daemon=True)
+        self._process = _spawn.Process(target=_serve, args=(theirs, tier, driver, semantics), daemon=True)
         self._process.start()
         theirs.close()
         self.address: Address = self._result()
@@ -183,10 +202,15 @@ class ExchangeProcess:
         return result
 
 
-def _serve(pipe: Connection, tier: str) -> None:
+def _serve(
+    pipe: Connection,
+    tier: str,
+    drive: Callable[[SimulatorServer], object],
+    semantics: Semantics | None,
+) -> None:
     logging.disable(logging.CRITICAL)
-    with SimulatorServer(tier=getattr(rate_limits, tier), cash="1000000") as sim:
-        driver = Driver(sim)
+    with SimulatorServer(tier=getattr(rate_limits, tier), cash="1000000", semantics=semantics) as sim:
+        driver = drive(sim)
         pipe.send(
             Address(
                 rest_url=sim.rest_url,

@@ -22,14 +22,14 @@ from websockets.server import ServerProtocol
 PORTION = 400
 ALIVE_EVERY_S = 0.5
 SIDS, OTHER_SID = {"ticker": 1, "orderbook_delta": 2}, 10
-_TICKER = (
+TICKER = (
     '{"type":"ticker","sid":1,"msg":{"market_ticker":"%s","market_id":"9b0f6b43-5b68-4f9f-9f02-9a2d1b8ac1a1",'
     '"price_dollars":"0.4400","yes_bid_dollars":"%s","yes_ask_dollars":"0.4600","yes_bid_size_fp":"%d.00",'
     '"yes_ask_size_fp":"500.00","last_trade_size_fp":"10.00","volume_fp":"33896.00",'
     '"open_interest_fp":"20422.00","dollar_volume":16948,"dollar_open_interest":10211,"ts":%d,"ts_ms":%d,'
     '"time":"2026-12-01T12:00:00.000Z"},"sending_ts_ms":%d}'
 )
-_DELTA = (
+DELTA = (
     '{"type":"orderbook_delta","sid":2,"seq":%d,"msg":{"market_ticker":"%s",'
     '"market_id":"9b0f6b43-5b68-4f9f-9f02-9a2d1b8ac1a1","clock":%d,"price_dollars":"%s","delta_fp":"%s",'
     '"side":"%s","ts":"2026-12-01T12:00:00.000Z","ts_ms":%d},"sending_ts_ms":%d}'
@@ -96,46 +96,18 @@ def _serve(pipe: Connection) -> None:
         sock, _ = listener.accept()
         with sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _Talk(sock, flood).until_flooded(pipe)
+            FloodTalk(sock, flood).until_flooded(pipe)
 
 
-class _Talk:
-    """One connection."""
+class Talk:
+    """The exchange's end of one connection: handshake, pings, sequence numbers. Commands are for others."""
 
-    def __init__(self, sock: socket.socket, flood: Flood):
-        self._sock, self._flood = sock, flood
+    def __init__(self, sock: socket.socket):
+        self._sock = sock
         self._protocol = ServerProtocol(max_size=None)
         self._seq = 0
         self._has_ponged = False
         self._channels: list[str] = []
-
-    def until_flooded(self, pipe: Connection) -> None:
-        self._sock.settimeout(0.02)
-        next_s = 0.0
-        while not pipe.poll():
-            self._hear()
-            if "ticker" in self._channels and time.monotonic() >= next_s:
-                next_s = time.monotonic() + ALIVE_EVERY_S
-                self._show_life()
-        pipe.recv()
-        self._sock.settimeout(30.0)
-        pipe.send(self._send_all())
-        while self._hear():
-            pass
-
-    def _send_all(self) -> Flooded:
-        began_s, busy_s = time.monotonic(), 0.0
-        frames = _frames(self._flood, self._seq)
-        for _ in range(self._flood.frames // PORTION):
-            before_s = time.monotonic()
-            portion = b"".join([_framed(next(frames)) for _ in range(PORTION)])
-            busy_s += time.monotonic() - before_s
-            self._sock.sendall(portion)
-        self._sock.sendall(b"\x89\x03end")
-        while not self._has_ponged and self._hear():
-            pass
-        took_s = time.monotonic() - began_s
-        return Flooded(frames_per_s=self._flood.frames / took_s, sender_busy_share=busy_s / took_s)
 
     def _hear(self) -> bool:
         """Take in what the client says; ``False``: it has gone."""
@@ -159,6 +131,53 @@ class _Talk:
         return True
 
     def _obey(self, command: dict[str, Any]) -> None:
+        """Carry out one command."""
+        raise NotImplementedError
+
+    def _next_seq(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _say(self, frame: dict[str, object]) -> None:
+        self._protocol.send_text(json.dumps(frame).encode())
+
+
+class FloodTalk(Talk):
+    """The one connection of a flood."""
+
+    def __init__(self, sock: socket.socket, flood: Flood):
+        super().__init__(sock)
+        self._flood = flood
+
+    def until_flooded(self, pipe: Connection) -> None:
+        self._sock.settimeout(0.02)
+        next_s = 0.0
+        while not pipe.poll():
+            self._hear()
+            if "ticker" in self._channels and time.monotonic() >= next_s:
+                next_s = time.monotonic() + ALIVE_EVERY_S
+                self._show_life()
+        pipe.recv()
+        self._sock.settimeout(30.0)
+        pipe.send(self._send_all())
+        while self._hear():
+            pass
+
+    def _send_all(self) -> Flooded:
+        began_s, busy_s = time.monotonic(), 0.0
+        frames = _frames(self._flood, self._seq)
+        for _ in range(self._flood.frames // PORTION):
+            before_s = time.monotonic()
+            portion = b"".join([framed(next(frames)) for _ in range(PORTION)])
+            busy_s += time.monotonic() - before_s
+            self._sock.sendall(portion)
+        self._sock.sendall(b"\x89\x03end")
+        while not self._has_ponged and self._hear():
+            pass
+        took_s = time.monotonic() - began_s
+        return Flooded(frames_per_s=self._flood.frames / took_s, sender_busy_share=busy_s / took_s)
+
+    def _obey(self, command: dict[str, Any]) -> None:
         """Answer a subscription. Floods of tickers refuse the book, so that the ticker is the quote."""
         params = command["params"]
         if command["cmd"] == "subscribe":
@@ -180,19 +199,12 @@ class _Talk:
             for ticker in params["market_tickers"]:
                 self._say(_snapshot(ticker, self._next_seq()))
 
-    def _next_seq(self) -> int:
-        self._seq += 1
-        return self._seq
-
     def _show_life(self) -> None:
         """A market without any message is probed; one ticker each now and then spares that."""
         now_ms = time.time_ns() // 1_000_000
         for ticker in self._flood.tickers:
-            self._protocol.send_text((_TICKER % (ticker, "0.4400", 1, 0, now_ms, now_ms)).encode())
+            self._protocol.send_text((TICKER % (ticker, "0.4400", 1, 0, now_ms, now_ms)).encode())
         self._sock.sendall(b"".join(self._protocol.data_to_send()))
-
-    def _say(self, frame: dict[str, object]) -> None:
-        self._protocol.send_text(json.dumps(frame).encode())
 
 
 def _snapshot(ticker: str, seq: int) -> dict[str, object]:
@@ -213,15 +225,15 @@ def _frames(flood: Flood, seq: int) -> Iterator[bytes]:
             at += 1
             if flood.kind == "ticker":
                 bid = "0.4400" if at % 2 else "0.4300"
-                yield (_TICKER % (ticker, bid, at % 9 + 1, now_ms // 1000, now_ms, now_ms)).encode()
+                yield (TICKER % (ticker, bid, at % 9 + 1, now_ms // 1000, now_ms, now_ms)).encode()
                 continue
             level, is_yes = chance.randrange(LEVELS), chance.random() < 0.5
             price = f"0.{44 - level if is_yes else 46 + level:02}00"
             change = "-1.00" if chance.random() < 0.5 else "1.00"
             side = "yes" if is_yes else "no"
-            yield (_DELTA % (seq + at, ticker, seq + at, price, change, side, now_ms, now_ms)).encode()
+            yield (DELTA % (seq + at, ticker, seq + at, price, change, side, now_ms, now_ms)).encode()
 
 
-def _framed(payload: bytes) -> bytes:
+def framed(payload: bytes) -> bytes:
     # Every payload here is between 126 and 65,535 bytes long.
     return b"\x81\x7e" + len(payload).to_bytes(2, "big") + payload

@@ -30,12 +30,7 @@ def guarded_app(address: Address, *settings: str) -> Iterator[TradingApp]:
         # The log's lines go to stderr as they do for a user; here nobody reads them.
         ends.enter_context(contextlib.redirect_stderr(nowhere))
         values = [
-            "exchange.environment=custom",
-            f"exchange.rest_url={address.rest_url}",
-            f"exchange.websocket_url={address.websocket_url}",
-            f"exchange.key_id={address.key_id}",
-            f"exchange.private_key_path={address.private_key_path}",
-            "execution=live",
+            *address.settings,
             f'stops.default={{stop: "{STOP}"}}',
             f"paths.data={folder / 'data'}",
             f"paths.logs={folder / 'logs'}",

@@ -17,6 +17,7 @@ from base.model import Key, Quote, Side
 from base.risk.answers import CURABLE
 from base.risk.exit_lifecycle import ENDS, Event, State
 from base.risk.recovered import OpenIntent, PastAttempt, PastHolding, PastOutcome, Recovered
+from base.units import ZERO
 
 DAY_MS = 86_400_000
 """How long an epoch that ended is remembered: longer than its news or its latch may last."""
@@ -229,6 +230,7 @@ def _tried(moves: list[_Move]) -> Decimal | None:
 def _attempts(
     connection: sqlite3.Connection, intent_id: str, began_seq: int, moves: list[_Move]
 ) -> Iterator[PastAttempt]:
+    settled = _settled(moves)
     for number, client_id, count, price, index, written_ms in connection.execute(_ATTEMPTS, (intent_id,)):
         outcomes = connection.execute(_OUTCOMES, (began_seq, client_id))
         sent = next((m for m in reversed(moves) if m.event == Event.SEND and m.attempt == number), None)
@@ -242,7 +244,21 @@ def _attempts(
             sent_ms=sent.at_ms if sent else None,
             outcomes=tuple(_outcome(*values) for values in outcomes),
             is_unresolved=sent is not None and not _is_resolved(sent, moves),
+            settled=settled.get(number),
         )
+
+
+def _settled(moves: list[_Move]) -> dict[int | None, Decimal]:
+    """What each order had sold when it was settled: the rows say it of the whole exit.
+
+    An order that was found by a read has no outcome: without this a restart would sell its contracts again.
+    """
+    settled: dict[int | None, Decimal] = {}
+    for move in moves:
+        if move.event in (Event.LEFT_OVER, Event.SOLD) and "filled" in move.inputs:
+            others = sum((sold for number, sold in settled.items() if number != move.attempt), ZERO)
+            settled[move.attempt] = max(ZERO, Decimal(str(move.inputs["filled"])) - others)
+    return settled
 
 
 def _is_resolved(sent: _Move, moves: list[_Move]) -> bool:

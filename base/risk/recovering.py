@@ -137,6 +137,7 @@ def _attempt(past: OpenIntent, attempt: PastAttempt, now: Moment) -> Attempt:
         written_ms=attempt.written_ms,
         sent_s=now.boot_s,
         sent_ms=attempt.sent_ms,
+        reported=attempt.settled,
     )
     accepted = [outcome for outcome in attempt.outcomes if outcome.kind == "Accepted"]
     if accepted:

@@ -17,6 +17,7 @@ PROMISED = {
     "steady_state": {"price_calls_per_min_by_positions", "socket_down_oldest_price_s"},
     "many_positions": {"positions", "unlimited", "basic"},
     "dead_feed": {"noticed", "rest_in_charge", "proven_again_after_link_returns"},
+    "flood": {"frames_per_s", "age_in_cache", "touch_to_order", "longest_queues", "memory_growth_mib"},
 }
 
 

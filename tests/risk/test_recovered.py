@@ -114,13 +114,25 @@ def test_everything_of_an_order_and_its_answer_is_kept(tmp_path: Path) -> None:
     assert past == PastAttempt(
         number=1, client_order_id=first.order.client_order_id, count=D(10), price=D("0.39"),
         exchange_index=2, written_ms=intent.began_ms, sent_ms=intent.began_ms, outcomes=past.outcomes,
-        is_unresolved=False,
+        is_unresolved=False, settled=D(4),
     )  # fmt: skip
     (answer,) = past.outcomes
     assert (answer.kind, answer.order_id, answer.filled, answer.remaining) == ("Accepted", "o-1", D(4), D(0))
     assert (answer.price, answer.fee) == (D("0.30"), D("0.01"))
     assert intent.attempts[1].client_order_id == second.order.client_order_id
     assert [outcome.kind for outcome in intent.attempts[1].outcomes] == ["Unanswered"]
+
+
+def test_what_a_read_found_sold_is_kept(tmp_path: Path) -> None:
+    """Its answer was lost, so no outcome says it: the exit's own rows do, order by order."""
+    world = armed().bid("0.40").lose()
+    world.tell(world.orders(world.report("4"))).bid("0.39").quiet(0.5).answer("1")
+    intent = remembered(world, tmp_path / "journal.sqlite")
+    assert [attempt.settled for attempt in intent.attempts] == [D(4), D(1)]
+    assert [[said.kind for said in attempt.outcomes] for attempt in intent.attempts] == [
+        ["Unanswered"],
+        ["Accepted"],
+    ]
 
 
 def test_what_was_fixed_at_the_trigger_stays_fixed(tmp_path: Path) -> None:

@@ -148,6 +148,14 @@ def test_a_breach_that_is_seen_again_sells_what_is_left_under_the_next_id() -> N
     assert send.order.price == D("0.30"), "0.39 was tried already"
 
 
+@pytest.mark.parametrize("later", [(), (attempt(outcome("Accepted", "2"), number=2, count="6"),)])
+def test_what_was_found_sold_before_the_restart_is_not_sold_again(later: tuple[PastAttempt, ...]) -> None:
+    """A read had found it, no answer: positions of the first seconds may still show all of it."""
+    found = attempt(settled=D(4), is_unresolved=False)
+    world = restart(past(State.TRIGGERED, found, *later, began_ms=NOW_MS - 2_000)).hold("10").bid("0.40")
+    assert [send.order.count for send in world.sends] == [D(4) if later else D(6)]
+
+
 @pytest.mark.parametrize("state", [State.TRIGGERED, State.WAITING, State.STUCK])
 def test_a_touch_from_before_the_restart_fires_nothing(state: State) -> None:
     """The price has recovered: withdrawn, and ARMED by the rule of now."""

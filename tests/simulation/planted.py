@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -240,16 +241,18 @@ BUGS = (
 )
 
 
-def plant(bug: Bug, into: Path) -> None:
-    """Make a copy of the program and the simulation with the bug in it.
+def plant(bug: Bug, into: Path, also: Sequence[str] = ("tests/simulation",)) -> None:
+    """Make a copy of the program with the bug in it, and of the files and folders that are to catch it.
 
     Raises:
         ValueError: The text is not there exactly once: the table is out of date.
     """
-    shutil.copytree(ROOT / "base", into / "base", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(
-        ROOT / "tests/simulation", into / "tests/simulation", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for name in ("base", *also):
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, into / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, into / name)
     (into / "tests/__init__.py").touch()
     path = into / "base" / bug.file
     text = path.read_text()
