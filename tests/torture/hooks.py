@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from base.app.desk import Desk
 from base.kalshi.deadline_sockets import _DeadlineSocket
 from base.kalshi.feed_session import FeedSession
 from base.kalshi.messages import Subscribed
@@ -34,7 +35,7 @@ class Hook:
     """One point. ``while_``: what the program does then, which is what a round must bring about."""
 
     name: str
-    while_: str  # exiting | cancelling | recovering
+    while_: str  # exiting | cancelling | withdrawing | recovering
     install: Install
 
 
@@ -149,13 +150,18 @@ _EXITING = {
     "confirmed": _before(endings, "close"),
     "closed": _journalled("transitions", to_state="CLOSED"),
 }
-# Own resting orders go first. A person's `cancel` is to join here: its request taken, journalled, answered.
+# Own resting orders go first.
 _CANCELLING = {
     "intent journalled": _journalled("intents"),
     "cancel asked": _before(ExitExecutor, "sweep"),
     "cancel sent": _after(_DeadlineSocket, "sendall", _is_cancel_sent),
     "cancel answered": _after(RestTransport, "call", _is_cancel),
     "cancel told": _after(ExitExecutor, "_tell", lambda result, self, message: isinstance(message, Swept)),
+}
+_WITHDRAWING = {
+    "a person's cancel heard": _before(endings, "cancel"),
+    "a person's cancel journalled": _journalled("transitions", to_state="CANCELLED"),
+    "a person's cancel answered": _after(Desk, "cancel"),
 }
 _RECOVERING = {
     "journal opened": _after(Journal, "open"),
@@ -168,6 +174,11 @@ _RECOVERING = {
 }
 HOOKS = {
     name: Hook(name, while_, install)
-    for while_, table in (("exiting", _EXITING), ("cancelling", _CANCELLING), ("recovering", _RECOVERING))
+    for while_, table in (
+        ("exiting", _EXITING),
+        ("cancelling", _CANCELLING),
+        ("withdrawing", _WITHDRAWING),
+        ("recovering", _RECOVERING),
+    )
     for name, install in table.items()
 }

@@ -142,6 +142,12 @@ class Program:
                 return found
         return None
 
+    def ask(self, command: str, arguments: Mapping[str, object]) -> None:
+        """Type a command; it may die over it."""
+        for path in self.folder.glob("data/custom-*"):
+            with contextlib.suppress(MonitorError):
+                ask(AccountFolder(path), command, arguments)
+
     def events(self) -> list[str]:
         """Lines of the stop-loss log."""
         path = self.folder / "logs" / "stop_loss.log"

@@ -112,6 +112,15 @@ class Scene:
 
     # --- what is asked of the program's status --------------------------------------------------------
 
+    def position_of(self, ticker: str) -> dict[str, Any]:
+        """Its row in ``status``; empty: it has none, or nobody answers."""
+        positions = (self.program.status() or {}).get("positions", [])
+        return next((position for position in positions if position["ticker"] == ticker), {})
+
+    def has_exit(self) -> bool:
+        """Whether an exit is open."""
+        return bool((self.program.status() or {}).get("exits_open"))
+
     def _is_protected(self) -> bool:
         """Every contract that is truly held is covered on proven prices, or on its way out."""
         status = self.program.status()

@@ -24,7 +24,7 @@ from base.simulator.venue import MEMBER
 
 D = Decimal
 ORDERS = "/portfolio/events/orders"
-STOP, SAFE_BID, TOUCHING_BID = D("0.40"), D("0.44"), D("0.38")
+STOP, SAFE_BID, TOUCHING_BID, SUNK_BID = D("0.40"), D("0.44"), D("0.38"), D("0.22")
 SPREAD, CENT, DEPTH, SIZE = D("0.02"), D("0.01"), 15, D(200)
 THIN_SIZE = D(4)
 """Less than is held: the first order of an exit cannot sell everything."""
@@ -105,6 +105,11 @@ class Witness:
             if thin:
                 self._refill.add(ticker)
             self._show(ticker, TOUCHING_BID, thin=thin)
+
+    def sink(self, tickers: list[str]) -> None:
+        """Let the bid fall under the floor of their stops: an exit is made, and nothing can be sold."""
+        for ticker in tickers:
+            self._show(ticker, SUNK_BID)
 
     def recover(self, tickers: list[str]) -> None:
         """Let the bid come back to where no stop is touched."""
