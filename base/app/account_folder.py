@@ -156,7 +156,8 @@ class AccountFolder:
     def socket_to_bind(self) -> Path:
         """Where to bind the control socket: in the folder, or linked from there if the path is too long."""
         self.socket.unlink(missing_ok=True)  # we hold the lock: what stands there is of a dead process
-        if len(os.fsencode(self.socket)) <= LONGEST_SOCKET_PATH:
+        # Commands may be typed elsewhere, with the whole path.
+        if len(os.fsencode(self.socket.absolute())) <= LONGEST_SOCKET_PATH:
             return self.socket
         real = Path(tempfile.mkdtemp(prefix="stop-loss-")) / self.socket.name
         self.socket.symlink_to(real)

@@ -377,7 +377,7 @@ def test_limit_of_the_exchange_is_respected():
         )
         rest.limits()
         outcomes = [rest.place_exit(exit_of("KXT-A", own_id=own_id())) for _ in range(15)]
-        assert not any(isinstance(outcome, NotSent) for outcome in outcomes)
+        assert [outcome for outcome in outcomes if isinstance(outcome, NotSent)] == []
 
 
 def test_balance_reads_wait_for_their_own_bucket():

@@ -200,7 +200,9 @@ def test_a_backup_that_locks_the_file_costs_no_row(journal: Journal) -> None:
 def test_a_failure_that_nobody_waited_for_is_told_once(journal: Journal, disk: Disk) -> None:
     """The next look at the journal says so, though later rows were written."""
     disk.error = ValueError("a row that is not right")
+    disk.is_free.clear()
     assert journal.append(rows_of_an_exit(), wait=False)
+    disk.is_free.set()
     eventually(lambda: journal.failures > 0)
     disk.error = None
     assert not journal.check()

@@ -128,19 +128,23 @@ class Program:
         if not self.is_running or self.process is None:
             return
         self.process.is_dead = True
-        if self.parts is not None and self.parts.journal.emergency is not None:
-            self.parts.journal.emergency.close()  # the kernel frees its lock, too
-        if self.parts is not None and self.parts.journal.head is not None:
-            self.parts.journal.head.close()
+        self.let_go()
         self.is_guarding, self.parts = False, None
         self.ends.append(why)
         self.told(f"killed: {why}")
-        if self._owned is not None:
-            self._owned.release()
-            self._owned = None
         current = self._scheduler.current
         if current is not None and current.process is self.process:
             raise GreenletExit
+
+    def let_go(self) -> None:
+        """What the kernel does with the files of a process that ends."""
+        if self.parts is not None:
+            for kept in (self.parts.journal.emergency, self.parts.journal.head):
+                if kept is not None:
+                    kept.close()
+        if self._owned is not None:
+            self._owned.release()
+            self._owned = None
 
     def _account_folder(self) -> AccountFolder:
         return AccountFolder(self.folder / "data" / f"custom-{SIGNER.account_hash}")

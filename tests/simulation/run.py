@@ -77,6 +77,7 @@ def run(seed: int, *, keeps_diary: bool = False, plan: Plan | None = None) -> Re
         where = traceback.extract_tb(e.__traceback__)[-1]
         judge.violated("run", f"{type(e).__name__} {e} at {where.filename.rpartition('/')[2]}:{where.lineno}")
     finally:
+        program.let_go()
         judge.close()
         scheduler.close()
         kept = emergency_path(program.journal_path, None)
