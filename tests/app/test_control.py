@@ -151,13 +151,23 @@ def test_hanging_process_is_not_waited_for(tmp_path: Path) -> None:
             ask(folder, "status", timeout_s=0.1)
 
 
-def test_long_path_is_served_all_the_same(tmp_path: Path) -> None:
-    """A socket's path has about a hundred bytes; a deeper folder links to a shorter one."""
-    folder = AccountFolder(tmp_path / ("d" * 100) / "demo-0123")
+@pytest.mark.parametrize("is_relative", [False, True], ids=["whole", "relative"])
+def test_long_path_is_served_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_relative: bool
+) -> None:
+    """A socket's path has about a hundred bytes; a deeper folder links to a shorter one.
+
+    A command may be typed elsewhere: the whole path counts, however it is named here.
+    """
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    folder = AccountFolder((Path() if is_relative else deep) / "demo-0123")
     folder.claim()
     server = ControlServer(folder, ANSWERS)
     server.start()
     assert ask(folder, "status") == {"well": True}
+    assert ask(AccountFolder(deep / "demo-0123"), "status") == {"well": True}
     target = connectable(folder.socket)
     server.stop(2.0)
     folder.release()
