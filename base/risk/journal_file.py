@@ -174,13 +174,30 @@ def _connect(path: Path, utc_ms: int) -> sqlite3.Connection:
 def _copied(path: Path) -> sqlite3.Connection:
     memory = sqlite3.connect(":memory:", isolation_level=None)
     if path.exists():
-        with closing(sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None)) as source:
-            # Else the index of the WAL is a file that others share, and a full disk has no room for it.
-            source.execute("PRAGMA locking_mode = EXCLUSIVE")
-            with _telling_damage():
-                source.backup(memory)
+        with _telling_damage():
+            try:
+                _copy(path, memory, is_alone=True)
+            except _Busy:
+                _copy(path, memory, is_alone=False)  # whoever reads it has made that index
     _migrate(memory, _known_version(memory))
     return memory
+
+
+class _Busy(sqlite3.OperationalError):
+    """Somebody else has the file open."""
+
+
+def _copy(path: Path, memory: sqlite3.Connection, *, is_alone: bool) -> None:
+    def not_for_ever(status: int, remaining: int, total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):  # the library would try again without end
+            raise _Busy("database is locked")
+
+    timeout_s = 0.0 if is_alone else OPEN_BUSY_S
+    with closing(sqlite3.connect(path, timeout=timeout_s, isolation_level=None)) as source:
+        if is_alone:
+            # Else the index of the WAL is a file that others share, and a full disk has no room for it.
+            source.execute("PRAGMA locking_mode = EXCLUSIVE")
+        source.backup(memory, progress=not_for_ever)
 
 
 def _known_version(connection: sqlite3.Connection) -> int:

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -282,3 +283,19 @@ def test_a_journal_on_a_network_disk_is_refused(path: Path, monkeypatch: pytest.
     monkeypatch.setattr("base.risk.journal_place.file_system_of", lambda folder, mounts: "nfs4")
     with pytest.raises(ConfigError, match="network \\(nfs4\\)"):
         JournalFile(path)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("is_read", [False, True], ids=["alone", "while somebody reads it"])
+def test_what_a_full_disk_holds_is_known(tmp_path: Path, is_read: bool) -> None:
+    """A reader that has the file open, as ``explain`` may, keeps no start waiting."""
+    path = tmp_path / "journal.sqlite"
+    write(path, rows_of_an_exit())
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        if is_read:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM intents").fetchone() == (1,)
+        copy = JournalFile(path, in_memory=True)
+        found = copy.recovered()
+        copy.close()
+    assert len(found.intents) + len(found.closed_ms) == 1
