@@ -195,6 +195,8 @@ def _try_again(guard: Guard, ctx: Context) -> None:
 def _cancel(guard: Guard, ctx: Context, *, is_confirmed: bool) -> Said:
     if guard.intent is None:
         return Word.NOTHING, "no exit of it is open"
+    if guard.state is State.CONFIRMING:  # what it sold may not be taken off what is held yet
+        return Word.NOTHING, "everything is sold already: there is nothing to cancel"
     if guard.state is State.UNKNOWN and not is_confirmed:
         return Word.TYPED, "whether its last order sold anything is not known yet"
     endings.cancel(guard, ctx)

@@ -537,3 +537,12 @@ def test_nothing_open_is_nothing_to_cancel() -> None:
     heard = ask(armed(), "cancel")
     assert heard is not None
     assert (heard.word, heard.said) == (Word.NOTHING, "no exit of it is open")
+
+
+def test_what_is_sold_already_is_not_cancelled() -> None:
+    """All ten are sold, by the answer alone: held is still what the last read said. The exit ends by itself."""
+    world = armed().bid("0.40").answer("10")
+    assert world.state == "CONFIRMING"
+    world.tell(PersonAsks(key=KEY, command="cancel"))
+    assert world.state == "CONFIRMING"
+    assert "CANCELLED" not in world.events
