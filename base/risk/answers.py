@@ -74,6 +74,7 @@ def after_count(guard: Guard, ctx: Context, attempt: Attempt) -> None:
     intent = guard.intent
     assert intent is not None
     _place_fills(guard, intent)
+    attempt.counted_ms = ctx.now.exchange_ms
     average, fee = attempt.proceeds(guard.side)
     word = "FILLED" if attempt.filled >= attempt.order.count else "PARTIAL" if attempt.filled else "NO_FILL"
     guard.line(

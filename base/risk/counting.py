@@ -15,6 +15,8 @@ from base.units import ZERO
 
 AS_OF_MARGIN_MS = 5_000
 """``user_data_timestamp`` is approximate: a read proves nothing nearer than this. Milliseconds."""
+CREATED_MARGIN_MS = 5_000
+"""An order created this much before its attempt was written is somebody else's (clock error allowed for)."""
 CLOCK_MARGIN_MS = 2_000
 """How far our idea of the exchange's clock may be off. Milliseconds."""
 
@@ -97,6 +99,12 @@ class Holding:
         """Whether a read later than ``ts_ms`` is the newest evidence."""
         return not self._basis_is_fill and self.basis_ms is not None and self.basis_ms > ts_ms
 
+    def has_counted(self, attempt: Attempt) -> bool:
+        """Whether all that an order sold is off what is held: by its fills, or by a read of after it."""
+        if attempt.filled <= attempt.filled_by_fills and (self.is_certain or attempt.filled == ZERO):
+            return True
+        return attempt.counted_ms is not None and self._is_after(attempt.counted_ms + AS_OF_MARGIN_MS)
+
     def is_later(self, ts_ms: int) -> bool:
         """Whether what happened at that moment cannot be part of the newest evidence yet."""
         if self.basis_ms is None or not self.is_certain:
@@ -162,6 +170,7 @@ class Attempt:
     answered_price: Decimal | None = None
     answered_fee: Decimal | None = None  # dollars per contract
     reported: Decimal | None = None
+    counted_ms: int | None = None  # exchange time by which all of that had happened
     is_terminal: bool = False  # the exchange says nothing more will fill
     absences: int = 0  # complete reads past the margin that did not show it
     absent_as_of_ms: int | None = None

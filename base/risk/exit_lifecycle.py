@@ -48,7 +48,7 @@ class Event(StrEnum):
     SETTLED = "settled"
     UNLOCKED = "unlocked"  # a NO_BID saw a bid that passes the filters
     SEND = "send"  # attempt durable, evidence at most 2 s old
-    UNTOUCHED = "untouched"  # no touch for 2 s, proven; a missed take profit; a stop overtook it
+    UNTOUCHED = "untouched"  # no touch for 2 s, proven, what it sold counted; or a stop overtook it
     NO_ROOM = "no_room"  # no bid inside the floor, or the ladder ended
     TOUCHED = "touched"  # touched within 2 s and a bid at or above the floor
     HALTED = "halted"  # market or shard paused, inactive, closed

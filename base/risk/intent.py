@@ -50,8 +50,14 @@ class Intent:
     position_until_s: float | None = None  # waiting this long for a positions read between rungs
     sold_s: float | None = None
     next_read_s: float = 0.0
+    is_withdrawn: bool = False  # a person cancelled it: nothing leaves, it ends once what it sold is counted
     is_joined: bool = False  # a person's flatten came while it was open
     cancels: list[PersonAsks] = field(default_factory=list)  # they wait for the answer to what is in flight
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether a person withdraws it: nothing more of it leaves."""
+        return self.is_withdrawn or bool(self.cancels)
 
     @property
     def is_take_profit(self) -> bool:

@@ -18,10 +18,11 @@ class Pace:
         self._requests: deque[float] = deque(maxlen=MAX_REQUESTS)
 
     def sent(self, now_s: float, *, is_new_id: bool) -> None:
-        """Note a request that leaves."""
+        """Note a request that leaves. Sent again, the newest id counts from now: it may never have left."""
         self._requests.append(now_s)
-        if is_new_id:
-            self._ids.append(now_s)
+        if not is_new_id and self._ids:
+            self._ids.pop()
+        self._ids.append(now_s)
 
     def not_sent(self) -> None:
         """The newest request did not leave after all: it does not count."""

@@ -16,7 +16,7 @@ from base.model import (
     Side,
 )
 from base.risk import answers, market_news, person, reloading, settling
-from base.risk.counting import AS_OF_MARGIN_MS, Holding
+from base.risk.counting import AS_OF_MARGIN_MS, CREATED_MARGIN_MS, Holding
 from base.risk.decide import Moment
 from base.risk.explaining import explain
 from base.risk.guard import Guard
@@ -281,7 +281,7 @@ def _relinked(guards: Guards, now: Moment) -> None:
         _catch_up(guards, subaccount, now)
     for guard in guards.by_key.values():
         if guard.intent is not None:
-            guards.out.put(ReadOrders(guard.key, guard.intent.began_ms - settling.CREATED_MARGIN_MS))
+            guards.out.put(ReadOrders(guard.key, guard.intent.began_ms - CREATED_MARGIN_MS))
 
 
 def _catch_up(guards: Guards, subaccount: int, now: Moment) -> None:

@@ -22,6 +22,7 @@ from base.units import ZERO, price_text
 
 Said = tuple[Word, str]
 ASK_EVERY_S = 0.5
+CANCELLED = "its exit is cancelled; its stop is armed again once it is seen safe"
 JUST_MS = 60_000
 """A flatten so soon after the exit that sold everything is another press of the same wish. Milliseconds."""
 
@@ -44,7 +45,10 @@ def hear(guard: Guard, ctx: Context, asks: PersonAsks) -> None:
 def go_on(guard: Guard, ctx: Context) -> None:
     """Withdraw what was in flight when a person asked for it, now that its answer is here."""
     intent = guard.intent
-    if intent is None or not intent.cancels or guard.state is State.IN_FLIGHT:
+    if intent is None or not intent.is_held_back or guard.state is State.IN_FLIGHT:
+        return
+    if not intent.cancels:
+        _cancel(guard, ctx, is_confirmed=False)
         return
     waiting, intent.cancels = intent.cancels, []
     if guard.state is State.CONFIRMING:
@@ -119,7 +123,7 @@ def _join(guard: Guard, ctx: Context, intent: Intent, floor: Decimal | None) -> 
     """The exit that is open becomes the person's as well; its floor only ever goes down."""
     lowest = intent.floor if floor is None else min(floor, intent.floor)
     guard.move(Event.FLATTEN, ctx, floor=lowest, before=intent.floor)
-    intent.floor, intent.is_joined, intent.unlocked = lowest, True, True
+    intent.floor, intent.is_joined, intent.unlocked, intent.is_withdrawn = lowest, True, True, False
     for asks in intent.cancels:
         _tell(guard, asks, (Word.REFUSED, "a flatten came after it: the exit goes on"))
     intent.cancels = []
@@ -184,6 +188,8 @@ def _retry(guard: Guard, ctx: Context) -> Said:
 
 
 def _try_again(guard: Guard, ctx: Context) -> None:
+    assert guard.intent is not None
+    guard.intent.is_withdrawn = False  # the newest word holds
     guard.move(Event.RETRY, ctx)
     selling.restart_ladder(guard)
     selling.press(guard, ctx)
@@ -193,11 +199,17 @@ def _try_again(guard: Guard, ctx: Context) -> None:
 
 
 def _cancel(guard: Guard, ctx: Context, *, is_confirmed: bool) -> Said:
-    if guard.intent is None:
+    intent = guard.intent
+    if intent is None and guard.is_cancelled:
+        return Word.DONE, CANCELLED
+    if intent is None:
         return Word.NOTHING, "no exit of it is open"
     if guard.state is State.CONFIRMING:  # what it sold may not be taken off what is held yet
         return Word.NOTHING, "everything is sold already: there is nothing to cancel"
     if guard.state is State.UNKNOWN and not is_confirmed:
         return Word.TYPED, "whether its last order sold anything is not known yet"
+    if guard.state is not State.UNKNOWN and not endings.has_counted(guard, ctx, intent):
+        intent.is_withdrawn = True
+        return Word.SOON, "nothing more of it is sold; it ends once what it sold is counted"
     endings.cancel(guard, ctx)
-    return Word.DONE, "its exit is cancelled; its stop is armed again once it is seen safe"
+    return Word.DONE, CANCELLED

@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from base.model import ExitOrder, Side
-from base.risk.counting import Attempt, Holding
+from base.risk.counting import CREATED_MARGIN_MS, Attempt, Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Guard
@@ -19,7 +19,6 @@ from base.risk.intent import NEVER_S, Intent
 from base.risk.messages import Line, ReadOrders, ReadResting
 from base.risk.recovered import OpenIntent, PastAttempt, PastOutcome, Recovered
 from base.risk.rules import Rule, Stop
-from base.risk.settling import CREATED_MARGIN_MS
 from base.units import ZERO
 
 FORBIDDEN = (401, 403)
@@ -138,6 +137,7 @@ def _attempt(past: OpenIntent, attempt: PastAttempt, now: Moment) -> Attempt:
         sent_s=now.boot_s,
         sent_ms=attempt.sent_ms,
         reported=attempt.settled,
+        counted_ms=now.exchange_ms,
     )
     accepted = [outcome for outcome in attempt.outcomes if outcome.kind == "Accepted"]
     if accepted:

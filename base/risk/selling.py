@@ -22,8 +22,9 @@ from base.units import ZERO, PriceGrid
 
 
 def begin(
-    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float, target: Decimal | None = None
-) -> None:
+    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float,
+    target: Decimal | None = None, quantity: Decimal | None = None,
+) -> None:  # fmt: skip
     """Make the stop's intent.
 
     ``target`` is the price of a take profit: it sells there or better. Everything else has its floor
@@ -36,18 +37,21 @@ def begin(
     floor = target if target is not None else floor_of(trigger, settings.max_slippage, grid)
     chases = settings.below_floor is BelowFloor.CHASE and reason != "TAKE_PROFIT"
     last_floor = settings.last_floor if chases else None
-    begin_at(guard, ctx, reason, evidence, touched_s, level=trigger, floor=floor, last_floor=last_floor)
+    begin_at(
+        guard, ctx, reason, evidence, touched_s,
+        level=trigger, floor=floor, last_floor=last_floor, quantity=quantity,
+    )  # fmt: skip
 
 
 def begin_at(
     guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float,
-    *, level: Decimal, floor: Decimal, last_floor: Decimal | None = None,
+    *, level: Decimal, floor: Decimal, last_floor: Decimal | None = None, quantity: Decimal | None = None,
 ) -> None:  # fmt: skip
-    """Make the intent: quantity and floor are fixed now. Then try to send at once."""
+    """Make the intent: quantity and floor are fixed now. Then try to send at once. ``None``: all."""
     intent = guard.intent = Intent(
         id=intent_id(ctx.new_bits(), ctx.now.exchange_ms),
         reason=reason,
-        quantity=guard.count,
+        quantity=guard.count if quantity is None else quantity,
         entry=guard.entry,
         level=level,
         floor=floor,
@@ -84,8 +88,8 @@ def press(guard: Guard, ctx: Context) -> None:
     """TRIGGERED: send the next order if everything allows it now; otherwise say what must happen first."""
     intent = guard.intent
     assert intent is not None
-    if intent.cancels:
-        return  # a person withdraws it: nothing more leaves; who asked is answered in the next step
+    if intent.is_held_back:
+        return  # who asked is answered in the next step
     if endings.is_over(guard, ctx):
         return
     if ctx.market is None:
@@ -132,7 +136,8 @@ def restart_ladder(guard: Guard) -> None:
 
 def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
     """A stop takes the market's exit over from a take profit, with its own floor and a new intent."""
-    if not intent.is_take_profit or guard.state is not State.TRIGGERED:
+    left = intent.left(guard.count)  # what it sold may not be off what is held yet
+    if not intent.is_take_profit or guard.state is not State.TRIGGERED or left == ZERO:
         return False
     assert ctx.seen is not None
     decision = deciding.anew(guard, ctx)
@@ -141,8 +146,8 @@ def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
     if not isinstance(confirm(decision, ctx.seen, ctx.now), Exit):
         guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
         return False
-    endings.withdraw(guard, ctx, "stop_overtakes")
-    begin(guard, ctx, decision.reason, decision.evidence, decision.at_s)
+    endings.give_way(guard, ctx, "stop_overtakes")
+    begin(guard, ctx, decision.reason, decision.evidence, decision.at_s, quantity=left)
     return True
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from base.model import Fill, OrderReport, OrdersRead, Position, Side
 from base.risk import answers, endings
 from base.risk.arming import check_claims, remake
-from base.risk.counting import AS_OF_MARGIN_MS, Attempt
+from base.risk.counting import AS_OF_MARGIN_MS, CREATED_MARGIN_MS, Attempt
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
 from base.risk.messages import ReadOrders, ReadPositions, Sweep
@@ -22,8 +22,6 @@ READ_EVERY_S = 1.0
 UNRESOLVED_S = 10.0
 EMPTY_BELIEVED_S = 60.0
 """A holding that is not listed is gone after this, even if no trade explains it."""
-CREATED_MARGIN_MS = 5_000
-"""An order created this much before its attempt was written is somebody else's (clock error allowed for)."""
 ABSENCES_NEEDED = 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -249,6 +250,36 @@ def test_an_untouched_trigger_withdraws_the_intent() -> None:
     assert world.state == "ARMED"
     assert world.line("ARMED")["reason"] == "untouched"
     assert len({send.order.client_order_id for send in world.sends}) == 1
+
+
+def not_counted() -> World:
+    """Three of ten were sold by the answer, their fills are late, and nothing touches the stop any more."""
+    world = armed().bid("0.40").answer("3").bid("0.55")
+    return world.meanwhile(World.not_sent, 4, 0.1)
+
+
+def test_an_exit_is_withdrawn_once_what_it_sold_is_counted() -> None:
+    """Three of ten by the answer, their fills late: armed again for ten it would sell what is gone."""
+    world = not_counted()
+    assert world.state == "TRIGGERED"
+    sent = len(world.sends)
+    world.tell(replace(world.fill("3", "7"), order_id="o-1", client_order_id=None)).quiet(0.3, step_s=0.1)
+    assert (world.state, world.line("ARMED")["count"], len(world.sends)) == ("ARMED", D(7), sent)
+
+
+def test_an_exit_that_waits_for_its_count_goes_on_when_touched() -> None:
+    """What keeps it open is no reason to hold back: what is left by the answer is sold."""
+    world = not_counted()
+    world.bid("0.40").quiet(0.3, step_s=0.1)
+    assert (world.state, world.sends[-1].order.count) == ("IN_FLIGHT", D(7))
+
+
+def test_a_stop_takes_over_what_a_take_profit_left() -> None:
+    """It sold three of ten by the answer alone: the stop has seven to sell, at once."""
+    world = armed(Rule(name="default", stop=D("0.40"), take_profit=D("0.80")))
+    world.bid("0.80").answer("3").bid("0.79").bid("0.60").bid("0.50").bid("0.40")
+    world.quiet(0.5, step_s=0.1)
+    assert (world.line("TRIGGERED")["count"], world.sends[-1].order.count) == (D(7), D(7))
 
 
 def test_a_stop_takes_over_from_a_take_profit() -> None:

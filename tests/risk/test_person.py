@@ -18,6 +18,8 @@ from base.risk.messages import (
     PersonAsks,
     ProbeFeed,
     ReadMarket,
+    ReadOrders,
+    ReadPositions,
     Row,
     Sweep,
     Tell,
@@ -62,6 +64,12 @@ def stuck() -> World:
 def paused(world: World) -> World:
     """The market takes no orders."""
     return world.tell(MarketsSeen(markets={TICKER: replace(world.market, status=MarketStatus.INACTIVE)}))
+
+
+def partly_sold() -> World:
+    """Three of ten went with the first order, and their fill was seen; the second is in flight."""
+    world = armed().bid("0.40")
+    return world.tell(world.fill("3", "7")).answer("3", "0.39").quiet(0.4, step_s=0.1)
 
 
 def unknown() -> World:
@@ -419,7 +427,7 @@ def test_nothing_held_is_said_so() -> None:
     [
         pytest.param(stuck, id="stuck"),
         pytest.param(lambda: armed().bid("0.40").refuse(400, "bad_request"), id="refused"),
-        pytest.param(lambda: paused(armed().bid("0.40").answer("3")), id="waiting, partly sold"),
+        pytest.param(lambda: partly_sold().refuse(409, "trading_is_paused"), id="waiting, partly sold"),
         pytest.param(lambda: armed().bid("0.40").not_sent(), id="triggered"),
     ],
 )
@@ -467,8 +475,7 @@ def test_cancel_keeps_the_trail_of_the_epoch() -> None:
 
 def test_what_a_cancelled_exit_had_sold_is_booked() -> None:
     """No CLOSED will come for it."""
-    world = armed().bid("0.40").answer("3", "0.39")
-    world.refuse(400, "bad_request")
+    world = partly_sold().refuse(400, "bad_request")
     ask(world, "cancel")
     assert world.line("CANCELLED")["sold"] == D(3)
 
@@ -498,7 +505,7 @@ def test_what_is_in_flight_is_cancelled_with_its_answer() -> None:
     assert ask(world, "cancel") is None
     assert ask(world, "cancel") is None
     assert told(world) == []
-    world.answer("3", "0.39")
+    world.tell(world.fill("3", "7")).answer("3", "0.39")
     assert [heard.word for heard in told(world)] == [Word.DONE, Word.DONE]
     assert (world.state, len(world.sends)) == ("UNPROTECTED", 1)
 
@@ -520,6 +527,44 @@ def test_cancel_in_flight_says_what_the_answer_allowed(answer: Any, word: str, s
     ask(world, "cancel")
     answer(world)
     assert ([heard.word for heard in told(world)], world.state) == ([word], state)
+
+
+def test_cancelled_exit_ends_once_what_it_sold_is_counted() -> None:
+    """The answer says three of ten: before their fills are here, the next exit would sell ten of seven."""
+    world = armed().bid("0.40").answer("3", "0.39").quiet(0.4, step_s=0.1).refuse(400, "bad_request")
+    heard = ask(world, "cancel")
+    assert heard is not None
+    assert (heard.word, world.state) == (Word.SOON, "REFUSED")
+    sent = len(world.sends)
+    world.quiet(3, step_s=0.2)
+    assert len(world.sends) == sent
+    assert {ReadOrders, ReadPositions} <= {type(effect) for effect in world.effects}
+    world.tell(replace(world.fill("3", "7", trade="t1"), order_id="o-1", client_order_id=None))
+    world.quiet(0.2, step_s=0.1)
+    assert world.line("CANCELLED")["count"] == D(7)
+    heard = ask(world, "cancel")
+    assert heard is not None
+    assert (heard.word, world.state) == (Word.DONE, "UNPROTECTED")
+
+
+def test_a_read_of_after_it_counts_what_was_sold_too() -> None:
+    """The fills may never be seen: positions that speak for later say what is left."""
+    world = armed().bid("0.40").answer("3", "0.39").quiet(0.4, step_s=0.1).not_sent()
+    ask(world, "cancel")
+    world.tell(world.positions("10", lag_ms=0)).pass_s(4).tell(world.positions("7"))
+    assert "CANCELLED" not in world.events
+    world.pass_s(2).tell(world.positions("7")).quiet(0.2, step_s=0.1)
+    assert (world.line("CANCELLED")["count"], len(world.sends)) == (D(7), 2)
+
+
+@pytest.mark.parametrize("word", ["retry", "flatten"])
+def test_newest_word_goes_on_with_a_cancelled_exit(word: str) -> None:
+    """Cancelled but not counted yet, it is taken up again: what is left is sold."""
+    world = armed().bid("0.40").answer("3", "0.39").quiet(0.4, step_s=0.1).refuse(400, "bad_request")
+    ask(world, "cancel")
+    ask(world, word)
+    world.quiet(0.4, step_s=0.1)
+    assert (len(world.sends), world.sends[-1].order.count) == (3, D(7))
 
 
 def test_flatten_after_a_cancel_in_flight_wins() -> None:

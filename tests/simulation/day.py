@@ -469,6 +469,7 @@ class Disk:
         self._program = program
         self.is_full = False
         self.slow_s = 0.0
+        self.busy_until_s = 0.0  # a write that it is slow with comes back then, healed or not
         self.break_next_round = False
         self.second_instance_ran = False
 

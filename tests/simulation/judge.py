@@ -676,7 +676,8 @@ class Judge(Watch):
         agrees = all(shown.get(ticker, ZERO) == count for ticker, count in held.items())
         lasted_s = now_s - self.day.evening_s
         is_quiet = now_s - self._said_s > QUIET_S + 2 * longest_s and lasted_s > QUIET_S
-        is_done = agrees and not shown and lasted_s > WRITTEN_S
+        written_s = now_s - max(self.day.evening_s, self.day.disk.busy_until_s)
+        is_done = agrees and not shown and written_s > WRITTEN_S
         if is_done or (agrees and is_quiet) or (is_quiet and lasted_s > RECONCILED_S + 2 * longest_s):
             self.is_over = True
 

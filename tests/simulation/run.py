@@ -133,6 +133,7 @@ def prepare() -> None:
     def faulty(file: JournalFile, rows: Iterable[Row]) -> None:
         disk = threads.RUN.disk
         if disk.slow_s:
+            disk.busy_until_s = max(disk.busy_until_s, threads.RUN.scheduler.now_s + disk.slow_s)
             threads.RUN.scheduler.sleep(disk.slow_s)
         if disk.is_full:
             error = sqlite3.OperationalError("database or disk is full")
