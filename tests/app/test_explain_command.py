@@ -22,7 +22,8 @@ from tests.support import FakeClock
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     """An exit that sold three of ten, was joined by a flatten down to 0.20, and is refused; then cancelled."""
-    world = armed().bid("0.40").answer("3", "0.39").quiet(0.5, step_s=0.1)
+    world = armed().bid("0.40")
+    world.tell(world.fill("3", "7")).answer("3", "0.39").quiet(0.5, step_s=0.1)
     world.tell(
         PersonAsks(key=KEY, command="flatten", floor=world.guard.intent.floor - world.guard.intent.floor / 3)
     )  # type: ignore[union-attr]
@@ -69,7 +70,7 @@ def test_story_of_then_knows_nothing_of_later(journal: Path) -> None:
 def test_story_can_be_read_aloud(journal: Path) -> None:
     """Every line is text on one line; the exit, its orders and what is not known are among them."""
     lines = list(lines_of(story(journal, TICKER, 0, at_of(journal, "REFUSED"))))
-    assert lines[0] == f"{TICKER} YES 10.00, entry 0.6000, sub-account 0: REFUSED (bad_request)"
+    assert lines[0] == f"{TICKER} YES 7.00, entry 0.6000, sub-account 0: REFUSED (bad_request)"
     assert any("STOP of 10.00" in line and "joined by a flatten" in line for line in lines)
     assert sum("not known" in line for line in lines) == 3
     assert not any("\n" in line for line in lines)
@@ -78,7 +79,7 @@ def test_story_can_be_read_aloud(journal: Path) -> None:
 def test_what_was_held_is_told_where_nothing_runs(journal: Path, tmp_path: Path) -> None:
     """``status`` says what the journal knew last; an exit that ended is not among it."""
     (line,) = last_known(journal)
-    assert line.startswith(f"{TICKER} YES 10.00: UNPROTECTED since 20")
+    assert line.startswith(f"{TICKER} YES 7.00: UNPROTECTED since 20")
     assert last_known(tmp_path / "none.sqlite") == []
     sold = armed().bid("0.40").answer("10")
     write(tmp_path / "sold.sqlite", rows_of(sold.tell(sold.fill("10", "0"))))

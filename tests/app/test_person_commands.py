@@ -76,7 +76,7 @@ def test_commands_work_where_nothing_runs(shells: Shells, held: SimulatorServer)
     )
     assert "CANCELLED" in shells.events
     assert "unguarded until it runs" in done.stderr
-    assert shells.json("cancel", TICKER)[0]["word"] == "nothing"
+    assert shells.json("cancel", TICKER)[0]["word"] == "done"  # said again, as of then
     (flat,) = shells.json("flatten", TICKER, "--floor", "0.03", "--yes")
     assert (flat["flat"], held.position(TICKER)) == (True, 0)
 
