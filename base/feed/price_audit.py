@@ -26,11 +26,15 @@ class PriceAudit:
         self._suspects: dict[str, Quote] = {}  # REST quote that the feed contradicted
         self.disagreements = 0
 
-    def due(self, proven: list[str], now_s: float) -> list[str]:
-        """Return the proven markets to read now, in rotation; mostly none."""
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time to ask which markets are proven."""
         if self._next_s is None:
             self._next_s = now_s + EVERY_S
-        if now_s < self._next_s or not proven:
+        return now_s >= self._next_s
+
+    def due(self, proven: list[str], now_s: float) -> list[str]:
+        """Return the proven markets to read now, in rotation; mostly none."""
+        if not self.is_due(now_s) or not proven:
             return []
         self._next_s = now_s + EVERY_S
         behind = [ticker for ticker in proven if ticker > self._last]

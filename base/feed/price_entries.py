@@ -76,9 +76,9 @@ class PriceEntries:
 
     def _facts_of(self, entry: Entry) -> MarketFacts | None:
         facts = entry.facts
-        if facts is None or facts.alive_s == entry.alive_s:
-            return facts
-        return replace(facts, alive_s=entry.alive_s)
+        if facts is not None and facts.alive_s != entry.alive_s:
+            facts = entry.facts = replace(facts, alive_s=entry.alive_s)
+        return facts
 
     def _connection(self) -> ConnectionFacts:
         return ConnectionFacts(

@@ -136,7 +136,11 @@ class PriceRefresher:
                 left = {ticker for later in calls[n:] for ticker in later}
                 self._ask_again([ticker for ticker in asked if ticker in left])
                 return
-        if not wanted and (tickers := self._audit.due(self._proven(held), self._clock.boot_s())):
+        if (
+            not wanted
+            and self._audit.is_due(now_s)
+            and (tickers := self._audit.due(self._proven(held), now_s))
+        ):
             self._read(tickers)
         self._audit.judge(self._clock.boot_s())
 

@@ -88,6 +88,8 @@ class Channel:
     def _choose(self, now_s: float) -> tuple[Verb, frozenset[str]] | None:
         if not self.is_per_market:
             return None if self.sid is not None else (Verb.SUBSCRIBE, frozenset())
+        if self.wanted and self.wanted == self.acked and self.sid is not None:
+            return None  # as nearly always
         missing = sorted(
             ticker for ticker in self.wanted - self.acked if self.refused_until_s.get(ticker, now_s) <= now_s
         )

@@ -142,16 +142,20 @@ class SimulatedExchange:
         if self.market(ticker).status != "active":
             return
         lowest_ask, highest_bid = min(asks, default=ONE), max(bids, default=ZERO)
+        lowest_own_ask = min(self._own_levels(ticker, Side.ASK), default=ONE)
+        later: list[tuple[Side, Decimal, Decimal]] = []
         for side, levels in ((Side.BID, bids), (Side.ASK, asks)):
             for price in self._own_levels(ticker, side):
                 if price >= lowest_ask if side is Side.BID else price <= highest_bid:
                     self._set(ticker, side, price, ZERO)
             for price, count in levels.items():
-                if not (price >= self._lowest_own_ask(ticker) if side is Side.BID else False):
+                if side is Side.BID and price >= lowest_own_ask:
+                    later.append((side, price, count))
+                else:
                     self._set(ticker, side, price, count)
+        for level in later:
+            self._set(ticker, *level)
         for side, levels in ((Side.BID, bids), (Side.ASK, asks)):
-            for price, count in levels.items():
-                self._set(ticker, side, price, count)
             for price in self._own_levels(ticker, side):
                 if price not in levels:
                     self._set(ticker, side, price, ZERO)
@@ -164,9 +168,6 @@ class SimulatedExchange:
             for price, _ in ladder.levels()
             if any(o.account_id == HOUSE for o in ladder.orders_at(price))
         ]
-
-    def _lowest_own_ask(self, ticker: str) -> Decimal:
-        return min(self._own_levels(ticker, Side.ASK), default=ONE)
 
     def _set(self, ticker: str, side: Side, price: Decimal, count: Decimal) -> None:
         self.venue.exchange.set_level(ticker, side, price, count, self.now_ms)

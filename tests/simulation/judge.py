@@ -57,7 +57,7 @@ LOOK_S = 1.0
 THAW_S = 2.0
 """What a view shows so soon after a stop may be from before it."""
 QUIET_S = 15.0
-"""So long after the last line of the log, and twice the lag of reads, nothing more is going to happen."""
+"""So long after the last line of the log, and the lag of reads, nothing more is going to happen."""
 RECONCILED_S = 33.0
 """After the last fault the program's picture agrees with the exchange within this."""
 PACED_S = 70.0
@@ -483,9 +483,10 @@ class Judge(Watch):
     def line(self, line: Line, text: str) -> None:
         """One line of the stop-loss log."""
         self.note(text)
-        self._said_s = self._scheduler.now_s
         self.reached_states.add(line.event)
-        if line.event == "ALARM":
+        if line.event != "ALARM":
+            self._said_s = self._scheduler.now_s  # what rings rings again every minute
+        else:
             self._alarms[str(line.fields.get("reason"))] = self._scheduler.now_s
         if line.event == "CLOSED" and line.key is not None:
             self._check_flat(line)
@@ -675,7 +676,7 @@ class Judge(Watch):
         held = {h.ticker: self._exchange.held(h.ticker) for h in self.plan.holdings}
         agrees = all(shown.get(ticker, ZERO) == count for ticker, count in held.items())
         lasted_s = now_s - self.day.evening_s
-        is_quiet = now_s - self._said_s > QUIET_S + 2 * longest_s and lasted_s > QUIET_S
+        is_quiet = now_s - self._said_s > QUIET_S + longest_s and lasted_s > QUIET_S
         written_s = now_s - max(self.day.evening_s, self.day.disk.busy_until_s)
         is_done = agrees and not shown and written_s > WRITTEN_S
         if is_done or (agrees and is_quiet) or (is_quiet and lasted_s > RECONCILED_S + 2 * longest_s):

@@ -48,10 +48,10 @@ class Process:
 class Task:
     """One thread of the program."""
 
-    __slots__ = ("is_done", "joined", "let", "name", "owner", "process")
+    __slots__ = ("is_done", "joined", "let", "name", "owner", "process", "tag")
 
     def __init__(self, name: str, process: Process, owner: object):
-        self.name = name
+        self.name, self.tag = name, name.encode()
         self.process = process
         self.owner = owner  # the Thread object, for current_thread()
         self.is_done = False
@@ -103,7 +103,7 @@ class Scheduler:
         self.is_closing = False
         self.switches = 0
         self.crashed: Callable[[Task, BaseException], None] | None = None
-        self.switched: Callable[[str], None] | None = None
+        self.switched: Callable[[bytes], None] | None = None
         self._random, self._shuffles, self._preempts = random, shuffles, preempts
         self._countdown = preempts
         self._ready: deque[Task] = deque()
@@ -219,15 +219,13 @@ class Scheduler:
     # --- the loop -------------------------------------------------------------------------------
 
     def run(self, until_s: float, is_over: Callable[[], bool]) -> None:
-        """Run until ``until_s``, or until ``is_over()``."""
+        """Run until ``until_s``, or until a timer made it ``is_over()``."""
         while not is_over():
             most = self.switches + MOST_SWITCHES
             while self._ready:
                 self._run_next()
                 if self.switches > most:
                     raise RuntimeError("the program goes round and round without waiting")
-                if is_over():
-                    return
             if not self._timers or self._timers[0][0] > until_s:
                 self.now_s = until_s
                 return
@@ -245,7 +243,7 @@ class Scheduler:
         self.switches += 1
         self.current = task
         if self.switched is not None:
-            self.switched(task.name)
+            self.switched(task.tag)
         task.let.switch()
         self.current = None
 

@@ -91,11 +91,13 @@ class Lock:
         while self._waits and not self._waits.popleft().wake():
             pass
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    __enter__ = acquire
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        if RUN.scheduler.current is not None:
+            self._is_held = False
+            if self._waits:
+                self.release()
 
 
 class Thread:
@@ -236,8 +238,9 @@ def boot_s() -> float:
 
 
 def _clock_gettime(which: int) -> float:
-    is_boot = which == time.CLOCK_BOOTTIME
-    return boot_s() if is_boot else boot_s() - float(RUN.machine.asleep_s)
+    machine = RUN.machine
+    now_s: float = machine.boot_s + RUN.scheduler.now_s
+    return now_s if which == time.CLOCK_BOOTTIME else now_s - machine.asleep_s
 
 
 def _time_ns() -> int:
