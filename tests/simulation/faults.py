@@ -18,6 +18,7 @@ from websocket import ABNF
 Reply = tuple[int, dict[str, str], bytes]
 
 REQUEST_KINDS = {
+    "E-dup delivered twice": 0.50,
     "R1 refused": 0.10,
     "N8 name unanswered": 0.05,
     "N14 slow connect": 0.15,
@@ -33,7 +34,6 @@ REQUEST_KINDS = {
     "E4 request lost": 0.12,
     "E5 late execution": 0.25,
     "N4 slow REST": 0.15,
-    "E-dup delivered twice": 0.15,
 }
 """Per request; those that lose or repeat an order count for orders only."""
 REPORT_KINDS = {
@@ -180,7 +180,7 @@ class Faults:
                 fate.arrives_s = (self._random.uniform(0.5, 2.5),)
             case _:
                 fate.arrives_s = (fate.arrives_s[0], fate.arrives_s[0] + self._random.uniform(0.0, 2.0))
-                fate.answers_last = self._random.random() < 0.5
+                fate.answers_last = self._random.random() < 0.75
 
     def _delay_s(self) -> float:
         return self._latency_s * self._random.uniform(0.5, 1.5)

@@ -46,6 +46,7 @@ SLACK_S = 0.05
 MARGIN_MS = 5_000
 LOWEST = D("0.01")
 """No floor lies under the lowest price of the coarsest grid."""
+MARKET = re.compile(rb'"market_ticker":"([^"]+)"')
 CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SILENT_LIMITS_S = {
     "UNKNOWN": 3.0, "STUCK": 0.0, "REFUSED": 0.0, "FLIPPED": 0.0, "WAITING": 0.0, "TRIGGERED": 10.0,
@@ -155,6 +156,8 @@ class Judge(Watch):
         self._unknown_ids: set[str] = set()  # left while the journal could not be written
         self._as_of_ms = 0
         self.lost_before_ms = 0.0  # when an older journal was put back
+        self._linked_s = 0.0
+        self._heard: set[str] = set()  # markets that a frame of the newest connection named
         self._alarms: dict[str, float] = {}
         self._turned_s: dict[str, float] = {}
         self._cancelled_s: dict[str, float] = {}
@@ -470,9 +473,16 @@ class Judge(Watch):
                 if attempt.client_id.encode() in body:
                     attempt.is_settled = True
 
+    def linked(self) -> None:
+        """A new feed connection: nothing of it has told a price yet."""
+        self._linked_s = self._scheduler.now_s
+        self._heard.clear()
+
     def frame(self, frame: bytes) -> None:
         """The program reads a frame."""
         self.trace.update(frame)
+        if (named := MARKET.search(frame)) is not None:
+            self._heard.add(named[1].decode())
         if self.diary is not None:
             self.note(f"frame {frame[:260]!r}")
         if b"sl-" in frame:
@@ -649,6 +659,8 @@ class Judge(Watch):
         if not position.freshness.is_proven:
             return
         now_s, side = self._scheduler.now_s, str(position.side)
+        if position.key.ticker not in self._heard and now_s - self._linked_s > THAW_S:
+            self.violated("I3", f"{position.key.ticker} is proven, and this connection told nothing of it")
         window_s = SHOWN_S + (position.age_s or 0.0)
         if position.bid not in {
             bid for bid, _ in self._tops[position.key.ticker].bids(side, now_s - window_s, now_s)

@@ -81,6 +81,9 @@ class Watch:
     def answered(self, method: str, url: str, request: bytes, status: int, body: bytes) -> None:
         """The program has the whole answer."""
 
+    def linked(self) -> None:
+        """The program has a new feed connection."""
+
     def frame(self, frame: bytes) -> None:
         """The program reads a frame."""
 
@@ -395,5 +398,6 @@ class Connector:
             link.is_cut = True
             raise refused_handshake(*network.exchange.refusal(e)) from None
         network.links.append(link)
+        network.watch.linked()
         scheduler.sleep(delay_s)
         return link

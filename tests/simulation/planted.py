@@ -155,7 +155,6 @@ BUGS = (
         "kalshi/market_feed.py",
         "            epoch=epoch if is_live else 0,\n            has_sequence=by_book,\n            in_sequence=self.is_trusted or not by_book,\n",
         "            epoch=epoch,\n            has_sequence=by_book,\n            in_sequence=True,\n",
-        is_rare=True,
     ),
     Bug(
         "the close read as a crash",
@@ -207,7 +206,6 @@ BUGS = (
         "risk/decide.py",
         "    if quote.bid is None or blocking_quote_filter(stop.rule, quote) is not None:\n        return None\n    return seen.sustained_bid",
         "    if quote.bid is None:\n        return None\n    return seen.sustained_bid",
-        is_rare=True,
     ),
     Bug(
         "halt blocks exits",
