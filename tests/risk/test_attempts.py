@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.model import ExitOrder, Fill, Key, OrderReport, Side
-from base.risk.counting import Attempt
+from base.risk.counting import AS_OF_MARGIN_MS, Attempt, Holding
 from base.risk.intent import client_order_id
 from tests.risk.test_counting import fill
 
@@ -120,6 +120,49 @@ def test_fills_of_either_sign_were_sold() -> None:
     one = attempt()
     one.fills["a"] = replace(fill("a", "4", 1, None), signed_count=D(4))
     assert (one.filled_by_fills, one.filled) == (D(4), D(4))
+
+
+@pytest.mark.parametrize(
+    ("answered", "fills", "counted_ms", "read_ms", "is_counted"),
+    [
+        pytest.param(None, [], None, None, True, id="sold nothing"),
+        pytest.param("0", [], 2_000, None, True, id="answered: nothing"),
+        pytest.param("6", [], 2_000, None, False, id="the answer alone"),
+        pytest.param("6", ["2"], 2_000, None, False, id="one of its fills"),
+        pytest.param("6", ["2", "4"], 2_000, None, True, id="all its fills"),
+        pytest.param(None, ["2"], None, None, True, id="fills before the answer"),
+        pytest.param("6", [], 2_000, 2_000 + AS_OF_MARGIN_MS, False, id="a read that need not show it"),
+        pytest.param("6", [], 2_000, 2_001 + AS_OF_MARGIN_MS, True, id="a read of after it"),
+        pytest.param("6", [], None, 90_000, False, id="nobody knows by when"),
+    ],
+)
+def test_what_an_order_sold_is_off_what_is_held(
+    answered: str | None, fills: list[str], counted_ms: int | None, read_ms: int | None, is_counted: bool
+) -> None:
+    """By its fills, or by a read that cannot be of before it."""
+    one, held = attempt(), Holding(D(10), 1_000)
+    one.answered, one.counted_ms = None if answered is None else D(answered), counted_ms
+    after = D(10)
+    for n, sold in enumerate(fills):
+        after -= D(sold)
+        seen = fill(f"t{n}", sold, 1_900 + n, str(after))
+        one.fills[seen.trade_id] = seen
+        held.add_fill(seen)
+    if read_ms is not None:
+        held.report(D(4), read_ms)
+    assert held.has_counted(one) is is_counted
+
+
+def test_fills_in_doubt_are_not_counted() -> None:
+    """The read before it may hold the listed fill already: only another read says what is held."""
+    one, held = attempt(), Holding(D(10), 1_000, until_ms=2_000)
+    one.fills["a"] = fill("a", "6", 2_000, None)
+    held.add_fill(one.fills["a"])
+    assert not held.has_counted(one)
+    held.report(D(4), 2_001 + AS_OF_MARGIN_MS)
+    assert held.has_counted(one)
+    held.is_certain = False
+    assert held.has_counted(attempt())  # what sold nothing is in no doubt
 
 
 def test_an_attempt_is_made_by_its_own_parts_only() -> None:
