@@ -139,7 +139,7 @@ class TradingApp:
             access, folder = self._open_account()
             counted = None if self._child is None else self._child.board.count
             parts = Parts(self.config, access, folder, self._clock, self._died, counted)
-            self._stops.add("event log", lambda _: parts.events.close())
+            self._stops.add("event log", parts.events.close)
             self._stops.add("connections", lambda _: parts.clients.close())
             self._parts, self._folder = parts, folder
             alerting.start(parts, self._stops, self.open_positions)

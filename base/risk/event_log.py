@@ -1,11 +1,13 @@
 """logs/stop_loss.log: one line per stop-loss event, for ``tail -F``. Its format is a contract.
 
 ``2026-11-20T14:03:07.123Z EVENT ticker=… subaccount=… side=… key=value …``, UTC, no spaces in values.
+A thread of its own writes: whoever has something to say does not wait for the disk, however long it takes.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 from collections import deque
@@ -27,11 +29,14 @@ EVENTS = frozenset({
 })  # fmt: skip
 LOUD = frozenset({"ALARM", "UNPROTECTED"})
 RELOADED = frozenset({"reloaded", "reload_refused"})  # a person who changed the settings waits for these
+MOST_WAITING = 1_000
+"""Lines that wait for a disk that hangs; more are left out, which is said once."""
+CLOSE_S = 2.0
 _COUNTS = frozenset({"count", "before", "left", "sold"})
 
 
 class EventLog:
-    """Appends events; never raises into the exit path: a full disk is counted, not suffered."""
+    """Appends events; never raises into the exit path: what is wrong with the disk is counted, not suffered."""
 
     def __init__(
         self,
@@ -43,15 +48,19 @@ class EventLog:
         self._clock = clock
         self._mark = dict(mark or {})  # stands at the end of every line, e.g. execution=paper
         self._echo = sys.stderr if echo is None else echo
-        self._lock = threading.Lock()  # the event-log lock: one line at a time
+        self._lock = threading.Lock()  # the event-log lock: the order of lines. Never held while a disk is asked
+        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        # Guarded by _lock:
         self._recent: deque[str] = deque(maxlen=200)
-        self._hear: Callable[[Line], None] | None = None
         self.failures = 0
+        self._hear: Callable[[Line], None] | None = None
         self._path = path
         try:
-            self._file = self._open()
+            self._file = self._open()  # from now on the thread's
         except OSError as e:
             raise ConfigError("paths.logs", f"cannot write {path}: {e.strerror}") from e
+        self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
+        self._thread.start()
 
     def tell(self, hear: Callable[[Line], None]) -> None:
         """Let ``hear`` know every line from now on. It returns at once; what it raises goes no further."""
@@ -64,29 +73,45 @@ class EventLog:
         text = format_line(line, self._clock.utc_ms())
         with self._lock:
             self._recent.append(text)
-            try:
-                self._follow_path()
-                self._file.write(text + "\n")
-            except (OSError, ValueError) as e:
-                self._failed(e)
-            try:
-                if line.event in LOUD or line.fields.get("reason") in RELOADED:
-                    self._echo.write(text + "\n")
-                    self._echo.flush()
-            except (OSError, ValueError):
-                self.failures += 1
+            has_room = self._waiting.qsize() < MOST_WAITING
+            if has_room:
+                self._waiting.put(text)
+        if not has_room:
+            self._failed("its disk does not answer")
+        if line.event in LOUD or line.fields.get("reason") in RELOADED:
+            self._say(text)
         if self._hear is not None:
             try:
                 self._hear(line)
             except Exception:  # whoever listens, the exit goes on
-                self.failures += 1
+                self._count_failure()
 
-    def _failed(self, error: Exception) -> None:
-        """A full disk. What is loud is on stderr all the same; so is this, once."""
-        self.failures += 1
-        if self.failures == 1:
-            with suppress(OSError, ValueError):
-                self._echo.write(f"{self._path} cannot be written: {error}\n")
+    def _run(self) -> None:
+        while (text := self._waiting.get()) is not None:
+            try:
+                self._follow_path()
+                self._file.write(text + "\n")
+            except (OSError, ValueError) as e:
+                self._failed(str(e))
+        with suppress(OSError):
+            self._file.close()
+
+    def _failed(self, why: str) -> None:
+        """A line is lost. What is loud is on stderr all the same; so is this, once."""
+        if self._count_failure() == 1:
+            self._say(f"{self._path} cannot be written: {why}")
+
+    def _count_failure(self) -> int:
+        with self._lock:
+            self.failures += 1
+            return self.failures
+
+    def _say(self, text: str) -> None:
+        try:
+            self._echo.write(text + "\n")
+            self._echo.flush()
+        except (OSError, ValueError):
+            self._count_failure()
 
     def _open(self) -> TextIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,10 +132,11 @@ class EventLog:
         with self._lock:
             return list(self._recent)[-count:]
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock, suppress(OSError):
-            self._file.close()
+    def close(self, timeout_s: float = CLOSE_S) -> bool:
+        """Write what waits and close the file; ``False``: the disk did not take it within ``timeout_s``."""
+        self._waiting.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
 
 def format_line(line: Line, utc_ms: int) -> str:

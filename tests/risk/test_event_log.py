@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 from decimal import Decimal
@@ -13,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.model import Key, Side
-from base.risk.event_log import EventLog, format_line
+from base.risk.event_log import MOST_WAITING, EventLog, format_line
 from base.risk.messages import Line
 from tests.risk.world import armed
+from tests.support import eventually
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z_]+ ticker=\S+ subaccount=\S+ side=\S+( [a-z_]+=[^\s=]+)*"
@@ -117,6 +119,7 @@ def test_a_log_that_was_rotated_begins_anew(tmp_path: Path, leaves: str) -> None
     log = EventLog(path, Noon(), echo=io.StringIO())
     halted, resumed = (Line(event=e, key=None, side=None, fields={}) for e in ("HALTED", "RESUMED"))
     log.write(halted)
+    eventually(lambda: "HALTED" in path.read_text())
     if leaves == "moved":
         path.rename(path.with_suffix(".log.1"))
     elif leaves == "removed":
@@ -128,6 +131,23 @@ def test_a_log_that_was_rotated_begins_anew(tmp_path: Path, leaves: str) -> None
     log.close()
     assert [line.split()[1] for line in path.read_text().splitlines()] == ["RESUMED", "RESUMED"]
     assert log.failures == 0
+
+
+def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path) -> None:
+    """A pipe that nobody reads takes 64 KiB, then never returns: lines wait, then are left out, said once."""
+    os.mkfifo(tmp_path / "stop_loss.log")
+    reader = os.open(tmp_path / "stop_loss.log", os.O_RDONLY | os.O_NONBLOCK)
+    echo = io.StringIO()
+    log = EventLog(tmp_path / "stop_loss.log", Noon(), echo=echo)
+    line = Line(event="ALARM", key=None, side=None, fields={"reason": "stuck", "details": "x" * 1_000})
+    for _ in range(2 * MOST_WAITING):
+        log.write(line)
+    assert not log.close(0.1)
+    assert log.failures > MOST_WAITING / 2
+    assert echo.getvalue().count("does not answer") == 1
+    assert echo.getvalue().count("ALARM ticker=-") == 2 * MOST_WAITING
+    assert len(log.recent(3)) == 3
+    os.close(reader)  # the thread ends with a broken pipe
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full: Linux")
