@@ -7,6 +7,7 @@ sum of sources. Held is the newest of ``post_position``, fills, and a positions 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -132,11 +133,12 @@ class Holding:
     def report(self, signed: Decimal, as_of_ms: int | None, until_ms: int | None = None) -> bool:
         """Take in a positions read that was answered by ``until_ms``; ``True``: it changed what is held.
 
+        One of before the newest says nothing: not all of the exchange's servers are equally late.
         One read resizes. A zero or the other sign needs two eligible reads that agree and are of
         different moments: one answer of an exchange in trouble proves nothing.
         """
         self.is_contradicted = False
-        if not self.is_eligible(as_of_ms) or as_of_ms is None:
+        if not self.is_eligible(as_of_ms) or as_of_ms is None or self._is_after(as_of_ms):
             return False
         keeps_side = signed * self.signed > ZERO
         if signed == self.signed or keeps_side:
@@ -203,3 +205,15 @@ class Attempt:
             return None, None
         fee = None if self.answered_fee is None else self.answered_fee * self.answered
         return self.answered_price * self.answered, fee
+
+
+def attempt_of(
+    attempts: Iterable[Attempt], client_order_id: str | None, order_id: str | None
+) -> Attempt | None:
+    """Return the attempt that an order, fill or answer belongs to; ``None``: somebody else's."""
+    for attempt in attempts:
+        if client_order_id is not None and attempt.order.client_order_id == client_order_id:
+            return attempt
+        if order_id is not None and attempt.order_id == order_id:
+            return attempt
+    return None

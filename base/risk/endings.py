@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from base.risk.counting import CREATED_MARGIN_MS
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
 from base.risk.intent import Intent
-from base.risk.messages import ReadOrders, ReadPositions, Sweep
+from base.risk.messages import Sweep
 from base.risk.valuation import exit_profit
 from base.units import ZERO
-
-COUNT_EVERY_S = 1.0
 
 
 def close(guard: Guard, ctx: Context) -> None:
@@ -60,30 +57,10 @@ def flipped(guard: Guard, ctx: Context) -> None:
 
 
 def withdraw(guard: Guard, ctx: Context, why: str) -> None:
-    """End the intent once what it sold is counted; the epoch is ARMED again. Touched before, it goes on."""
-    assert guard.intent is not None
-    if has_counted(guard, ctx, guard.intent):
-        give_way(guard, ctx, why)
-
-
-def has_counted(guard: Guard, ctx: Context, intent: Intent) -> bool:
-    """Whether all that the intent sold is off what is held; else have it counted.
-
-    Only then may it end with contracts left: an answer comes before its fills, and the next exit would
-    sell what is gone already.
-    """
-    if all(guard.holding.has_counted(attempt) for attempt in intent.attempts):
-        return True
-    guard.ask(ReadOrders(guard.key, intent.began_ms - CREATED_MARGIN_MS), ctx, every_s=COUNT_EVERY_S)
-    guard.ask(ReadPositions(guard.key.subaccount), ctx, every_s=COUNT_EVERY_S)
-    guard.wake_at(ctx.now.boot_s + COUNT_EVERY_S)
-    return False
-
-
-def give_way(guard: Guard, ctx: Context, why: str) -> None:
-    """End the intent at once; the epoch is ARMED again."""
+    """End the intent; the epoch is ARMED again."""
     intent = guard.intent
     assert intent is not None and guard.stop is not None
+    guard.leave_behind(intent)
     guard.move(Event.UNTOUCHED, ctx, why=why)
     guard.state, guard.intent, guard.reason = State.ARMED, None, why
     guard.is_outdated = True  # count or entry may have changed meanwhile
@@ -102,12 +79,12 @@ def cancel(guard: Guard, ctx: Context) -> None:
     """A person withdraws the intent: nothing fires again before the stop was seen safe."""
     intent = guard.intent
     assert intent is not None
+    guard.leave_behind(intent)
     guard.move(Event.CANCEL, ctx, why="person")
     guard.line(
         "CANCELLED", count=guard.count, intent=intent.id, reason="person", **_booked(guard, intent)
     )  # fmt: skip
     resting = tuple(a.order_id for a in intent.attempts if a.order_id is not None and not a.is_terminal)
-    has_counted(guard, ctx, intent)  # nobody may know what an UNKNOWN one sold: reads begin to tell
     if resting and ctx.market is not None:
         guard.put(Sweep(key=guard.key, exchange_index=ctx.market.exchange_index, order_ids=resting))
     guard.state, guard.intent, guard.unplaced = State.UNPROTECTED, None, []

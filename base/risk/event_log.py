@@ -36,7 +36,7 @@ _COUNTS = frozenset({"count", "before", "left", "sold"})
 
 
 class EventLog:
-    """Appends events; never raises into the exit path: what is wrong with the disk is counted, not suffered."""
+    """Appends events; never raises into the exit path: a bad disk is counted, not suffered."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class EventLog:
         self._clock = clock
         self._mark = dict(mark or {})  # stands at the end of every line, e.g. execution=paper
         self._echo = sys.stderr if echo is None else echo
-        self._lock = threading.Lock()  # the event-log lock: the order of lines. Never held while a disk is asked
+        self._lock = threading.Lock()  # the event-log lock: the order of lines; no disk is asked under it
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         # Guarded by _lock:
         self._recent: deque[str] = deque(maxlen=200)

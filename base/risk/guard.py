@@ -14,14 +14,14 @@ from typing import NamedTuple
 from base.feed.freshness import Freshness
 from base.feed.watch import Sighting
 from base.model import Fill, Key, Market, OrderReport, ShardStatus, Side
-from base.risk.counting import Holding
+from base.risk.counting import Attempt, Holding
 from base.risk.decide import Moment
 from base.risk.exit_lifecycle import EXITING, Event, State, advance
 from base.risk.intent import Intent
 from base.risk.limits import Pace
 from base.risk.messages import Effect, Line, Outbox, Row
 from base.risk.rules import Renewal, Rule, Stop, StopSettings
-from base.units import PriceGrid, price_text
+from base.units import ZERO, PriceGrid, price_text
 
 RING_EVERY_S = 60.0
 
@@ -81,6 +81,7 @@ class Guard:
     peak_before: Decimal | None = None  # of its trailing stop, before this start or a cancel
     is_cancelled: bool = False  # a person withdrew its exit: nothing fires before it was seen safe
     intent: Intent | None = None
+    past: list[Attempt] = field(default_factory=list)  # of exits that ended here, until they are counted
     unplaced: list[Fill] = field(default_factory=list)  # fills whose order is not known yet
     resting: dict[str, OrderReport] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
@@ -103,9 +104,28 @@ class Guard:
 
     @property
     def count(self) -> Decimal:
-        """Contracts held on this epoch's side; 0 when gone or turned over."""
+        """Contracts held on this epoch's side; 0 when gone or turned over.
+
+        Without those that orders of an exit that ended sold by their answers, whose fills come later:
+        the next exit must not sell them again.
+        """
         signed = self.holding.signed if self.side is Side.YES else -self.holding.signed
-        return max(signed, Decimal(0))
+        return max(signed - self._unseen, ZERO)
+
+    @property
+    def _unseen(self) -> Decimal:
+        late = (attempt for attempt in self.past if not self.holding.has_counted(attempt))
+        return sum((attempt.filled - attempt.filled_by_fills for attempt in late), ZERO)
+
+    def leave_behind(self, intent: Intent) -> None:
+        """Its exit ends with contracts left: what its orders sold is still to be counted."""
+        self.past += intent.attempts
+        self.forget_counted()
+
+    def forget_counted(self) -> None:
+        """Let go of past orders that are off what is held."""
+        if self.past:
+            self.past = [attempt for attempt in self.past if not self.holding.has_counted(attempt)]
 
     @property
     def has_flipped(self) -> bool:

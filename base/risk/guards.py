@@ -116,6 +116,7 @@ class Guards:
         ctx = self.context(guard, look, now, glance=False)
         person.go_on(guard, ctx)
         self._dispatch(guard, ctx)
+        settling.count_past(guard, ctx)
         arming.claim_timer(guard, ctx)
         unsaid.say(guard, ctx)
         self.bury_if_over(guard, ctx)
@@ -228,15 +229,16 @@ class Guards:
         signed = guard.holding.signed
         if guard.state is State.CLOSED and signed != 0 and not guard.holding.is_certain:
             self.out.put(ReadPositions(guard.key.subaccount))
-        elif guard.state is State.CLOSED and signed != 0:
+        elif guard.state is State.CLOSED and (guard.count or guard.has_flipped):
             position = Position(
                 ticker=guard.key.ticker,
                 side=Side.YES if signed > 0 else Side.NO,
-                count=abs(signed),
+                count=guard.count or abs(signed),
                 entry=guard.entry if not guard.has_flipped else None,
                 subaccount=guard.key.subaccount,
             )
-            self.begin(position, ctx.now, holding=guard.holding).is_cancelled = guard.is_cancelled
+            rest = self.begin(position, ctx.now, holding=guard.holding)
+            rest.is_cancelled, rest.past = guard.is_cancelled, guard.past
             self.out.put(ReadPositions(guard.key.subaccount))
 
     def _remember(self, guard: Guard, ctx: Context) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from base.model import Key, Quote, Side
-from base.risk.counting import Attempt
+from base.risk.counting import Attempt, attempt_of
 from base.risk.messages import PersonAsks
 from base.units import ZERO
 
@@ -50,14 +50,8 @@ class Intent:
     position_until_s: float | None = None  # waiting this long for a positions read between rungs
     sold_s: float | None = None
     next_read_s: float = 0.0
-    is_withdrawn: bool = False  # a person cancelled it: nothing leaves, it ends once what it sold is counted
     is_joined: bool = False  # a person's flatten came while it was open
     cancels: list[PersonAsks] = field(default_factory=list)  # they wait for the answer to what is in flight
-
-    @property
-    def is_held_back(self) -> bool:
-        """Whether a person withdraws it: nothing more of it leaves."""
-        return self.is_withdrawn or bool(self.cancels)
 
     @property
     def is_take_profit(self) -> bool:
@@ -95,12 +89,7 @@ class Intent:
 
     def attempt_of(self, client_order_id: str | None, order_id: str | None) -> Attempt | None:
         """The attempt that an order, fill or answer belongs to."""
-        for attempt in self.attempts:
-            if client_order_id is not None and attempt.order.client_order_id == client_order_id:
-                return attempt
-            if order_id is not None and attempt.order_id == order_id:
-                return attempt
-        return None
+        return attempt_of(self.attempts, client_order_id, order_id)
 
     def result(self, side: Side) -> tuple[Decimal | None, Decimal | None]:
         """Return ``(average price, fees)`` of what was sold; ``None`` where no source says."""

@@ -8,6 +8,8 @@ WINDOW_S = 63.0
 """A minute, and what a request may take to leave after it was handed over: the minute counts what left."""
 MAX_NEW_IDS = 6
 MAX_REQUESTS = 12
+TAKE_PROFIT_SHARE = 2
+"""A take profit that keeps missing has one of so many: the stop after it must not wait."""
 
 
 class Pace:
@@ -33,11 +35,14 @@ class Pace:
         """Whether nothing of it counts any more."""
         return all(at_s + WINDOW_S <= now_s for at_s in (*self._requests, *self._ids))
 
-    def free_at_s(self, now_s: float, *, is_new_id: bool) -> float:
-        """The earliest time at which another request may leave: ``now_s`` if at once."""
+    def free_at_s(self, now_s: float, *, is_new_id: bool, share: int = 1) -> float:
+        """The earliest time at which another request may leave: ``now_s`` if at once.
+
+        ``share``: only one of so many may be used.
+        """
         waits = [now_s]
-        if len(self._requests) == MAX_REQUESTS:
-            waits.append(self._requests[0] + WINDOW_S)
-        if is_new_id and len(self._ids) == MAX_NEW_IDS:
-            waits.append(self._ids[0] + WINDOW_S)
+        if len(self._requests) >= (most := MAX_REQUESTS // share):
+            waits.append(self._requests[-most] + WINDOW_S)
+        if is_new_id and len(self._ids) >= (most := MAX_NEW_IDS // share):
+            waits.append(self._ids[-most] + WINDOW_S)
         return max(waits)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from base.model import LifecycleEvent, Market, MarketStatus, ShardStatus
 from base.risk.decide import Moment
+from base.risk.exit_lifecycle import State
+from base.risk.guard import Guard
 from base.risk.guards import Guards
 from base.risk.messages import ReadMarket
 
@@ -49,8 +51,7 @@ def take_lifecycle(guards: Guards, event: LifecycleEvent, now: Moment) -> None:
     )
     if event.event == "activated":
         for guard in guards.of_ticker(event.ticker):
-            if guard.intent is not None:
-                guard.intent.not_before_s = 0.0
+            let_go_on(guard)
             guard.resting.clear()  # the exchange cancels all resting orders on reactivation
     guards.out.put(ReadMarket(event.ticker))
 
@@ -69,6 +70,11 @@ def take_shards(guards: Guards, shards: tuple[ShardStatus, ...], now: Moment) ->
 def _resume(guards: Guards, ticker: str, now: Moment) -> None:
     guards.resumed_s[ticker] = now.boot_s
     for guard in guards.of_ticker(ticker):
-        if guard.intent is not None:
-            guard.intent.not_before_s = 0.0
+        let_go_on(guard)
         guard.wake_at(now.boot_s)
+
+
+def let_go_on(guard: Guard) -> None:
+    """What waits for its market need not wait longer. A refusal is tried again at its own time."""
+    if guard.intent is not None and guard.state is not State.REFUSED:
+        guard.intent.not_before_s = 0.0

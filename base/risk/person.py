@@ -45,10 +45,7 @@ def hear(guard: Guard, ctx: Context, asks: PersonAsks) -> None:
 def go_on(guard: Guard, ctx: Context) -> None:
     """Withdraw what was in flight when a person asked for it, now that its answer is here."""
     intent = guard.intent
-    if intent is None or not intent.is_held_back or guard.state is State.IN_FLIGHT:
-        return
-    if not intent.cancels:
-        _cancel(guard, ctx, is_confirmed=False)
+    if intent is None or not intent.cancels or guard.state is State.IN_FLIGHT:
         return
     waiting, intent.cancels = intent.cancels, []
     if guard.state is State.CONFIRMING:
@@ -123,7 +120,7 @@ def _join(guard: Guard, ctx: Context, intent: Intent, floor: Decimal | None) -> 
     """The exit that is open becomes the person's as well; its floor only ever goes down."""
     lowest = intent.floor if floor is None else min(floor, intent.floor)
     guard.move(Event.FLATTEN, ctx, floor=lowest, before=intent.floor)
-    intent.floor, intent.is_joined, intent.unlocked, intent.is_withdrawn = lowest, True, True, False
+    intent.floor, intent.is_joined, intent.unlocked = lowest, True, True
     for asks in intent.cancels:
         _tell(guard, asks, (Word.REFUSED, "a flatten came after it: the exit goes on"))
     intent.cancels = []
@@ -166,6 +163,9 @@ def _retry(guard: Guard, ctx: Context) -> Said:
     if guard.state in (State.REFUSED, State.STUCK):
         _try_again(guard, ctx)
         return Word.DONE, "trying again"
+    if guard.state is State.WAITING and guard.intent is not None:
+        guard.intent.not_before_s = 0.0  # a person may know what no event told
+        return Word.DONE, "trying again as soon as the market is seen open"
     if guard.state is not State.UNPROTECTED:
         return Word.NOTHING, f"there is nothing to retry in {guard.state}"
     if ctx.seen is None or ctx.market is None:
@@ -188,8 +188,6 @@ def _retry(guard: Guard, ctx: Context) -> Said:
 
 
 def _try_again(guard: Guard, ctx: Context) -> None:
-    assert guard.intent is not None
-    guard.intent.is_withdrawn = False  # the newest word holds
     guard.move(Event.RETRY, ctx)
     selling.restart_ladder(guard)
     selling.press(guard, ctx)
@@ -199,17 +197,13 @@ def _try_again(guard: Guard, ctx: Context) -> None:
 
 
 def _cancel(guard: Guard, ctx: Context, *, is_confirmed: bool) -> Said:
-    intent = guard.intent
-    if intent is None and guard.is_cancelled:
+    if guard.intent is None and guard.is_cancelled:
         return Word.DONE, CANCELLED
-    if intent is None:
+    if guard.intent is None:
         return Word.NOTHING, "no exit of it is open"
     if guard.state is State.CONFIRMING:  # what it sold may not be taken off what is held yet
         return Word.NOTHING, "everything is sold already: there is nothing to cancel"
     if guard.state is State.UNKNOWN and not is_confirmed:
         return Word.TYPED, "whether its last order sold anything is not known yet"
-    if guard.state is not State.UNKNOWN and not endings.has_counted(guard, ctx, intent):
-        intent.is_withdrawn = True
-        return Word.SOON, "nothing more of it is sold; it ends once what it sold is counted"
     endings.cancel(guard, ctx)
     return Word.DONE, CANCELLED

@@ -13,6 +13,7 @@ from base.risk.decide import Exit, confirm, missing_proof
 from base.risk.exit_lifecycle import Event
 from base.risk.guard import Context, Guard
 from base.risk.intent import Intent
+from base.risk.limits import TAKE_PROFIT_SHARE
 from base.risk.messages import ConfirmPrice, ProbeFeed, ReadMarket, Sweep
 
 SWEEP_S = 0.3
@@ -128,8 +129,10 @@ def _touches_now(intent: Intent, bid: Decimal | None) -> bool:
     return bid >= intent.level if intent.is_take_profit else bid <= intent.level
 
 
-def is_paced(guard: Guard, ctx: Context, *, is_new_id: bool) -> bool:
-    free_at_s = guard.pace.free_at_s(ctx.now.boot_s, is_new_id=is_new_id)
+def is_paced(guard: Guard, ctx: Context, intent: Intent, *, is_new_id: bool) -> bool:
+    """Whether the market's pace lets another request leave now."""
+    share = TAKE_PROFIT_SHARE if intent.is_take_profit else 1
+    free_at_s = guard.pace.free_at_s(ctx.now.boot_s, is_new_id=is_new_id, share=share)
     if free_at_s <= ctx.now.boot_s:
         guard.hush("paced")
         return True

@@ -22,9 +22,8 @@ from base.units import ZERO, PriceGrid
 
 
 def begin(
-    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float,
-    target: Decimal | None = None, quantity: Decimal | None = None,
-) -> None:  # fmt: skip
+    guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float, target: Decimal | None = None
+) -> None:
     """Make the stop's intent.
 
     ``target`` is the price of a take profit: it sells there or better. Everything else has its floor
@@ -37,21 +36,18 @@ def begin(
     floor = target if target is not None else floor_of(trigger, settings.max_slippage, grid)
     chases = settings.below_floor is BelowFloor.CHASE and reason != "TAKE_PROFIT"
     last_floor = settings.last_floor if chases else None
-    begin_at(
-        guard, ctx, reason, evidence, touched_s,
-        level=trigger, floor=floor, last_floor=last_floor, quantity=quantity,
-    )  # fmt: skip
+    begin_at(guard, ctx, reason, evidence, touched_s, level=trigger, floor=floor, last_floor=last_floor)
 
 
 def begin_at(
     guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float,
-    *, level: Decimal, floor: Decimal, last_floor: Decimal | None = None, quantity: Decimal | None = None,
+    *, level: Decimal, floor: Decimal, last_floor: Decimal | None = None,
 ) -> None:  # fmt: skip
-    """Make the intent: quantity and floor are fixed now. Then try to send at once. ``None``: all."""
+    """Make the intent: quantity and floor are fixed now. Then try to send at once."""
     intent = guard.intent = Intent(
         id=intent_id(ctx.new_bits(), ctx.now.exchange_ms),
         reason=reason,
-        quantity=guard.count if quantity is None else quantity,
+        quantity=guard.count,
         entry=guard.entry,
         level=level,
         floor=floor,
@@ -88,8 +84,8 @@ def press(guard: Guard, ctx: Context) -> None:
     """TRIGGERED: send the next order if everything allows it now; otherwise say what must happen first."""
     intent = guard.intent
     assert intent is not None
-    if intent.is_held_back:
-        return  # who asked is answered in the next step
+    if intent.cancels:
+        return  # a person withdraws it: nothing more leaves; who asked is answered in the next step
     if endings.is_over(guard, ctx):
         return
     if ctx.market is None:
@@ -97,9 +93,9 @@ def press(guard: Guard, ctx: Context) -> None:
         return
     if readiness.is_halted(guard, ctx):
         return
-    if not readiness.may_send_now(guard, ctx, intent):
+    if _is_overtaken(guard, ctx, intent) or not readiness.may_send_now(guard, ctx, intent):
         return
-    if not readiness.is_decided(guard, ctx, intent) or _is_overtaken(guard, ctx, intent):
+    if not readiness.is_decided(guard, ctx, intent):
         return
     assert ctx.market is not None and ctx.seen is not None
     grid = ctx.market.grid_of(guard.side)
@@ -113,7 +109,7 @@ def press(guard: Guard, ctx: Context) -> None:
         return
     if not readiness.has_evidence(guard, ctx, intent):
         return
-    if not readiness.is_paced(guard, ctx, is_new_id=resend is None):
+    if not readiness.is_paced(guard, ctx, intent, is_new_id=resend is None):
         return
     if resend is None and not readiness.has_swept(guard, ctx, intent):
         return
@@ -136,19 +132,25 @@ def restart_ladder(guard: Guard) -> None:
 
 def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
     """A stop takes the market's exit over from a take profit, with its own floor and a new intent."""
-    left = intent.left(guard.count)  # what it sold may not be off what is held yet
-    if not intent.is_take_profit or guard.state is not State.TRIGGERED or left == ZERO:
+    decision = stop_in_wait(guard, ctx, intent)
+    if decision is None or guard.state is not State.TRIGGERED:
         return False
-    assert ctx.seen is not None
+    endings.withdraw(guard, ctx, "stop_overtakes")
+    begin(guard, ctx, decision.reason, decision.evidence, decision.at_s)
+    return True
+
+
+def stop_in_wait(guard: Guard, ctx: Context, intent: Intent) -> Exit | None:
+    """Return what the stop decides while a take profit has the market's exit, if it asks to leave."""
+    if not intent.is_take_profit or ctx.seen is None or ctx.market is None:
+        return None
     decision = deciding.anew(guard, ctx)
     if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":
-        return False
+        return None
     if not isinstance(confirm(decision, ctx.seen, ctx.now), Exit):
         guard.ask(ConfirmPrice(guard.key.ticker), ctx, every_s=0.5)
-        return False
-    endings.give_way(guard, ctx, "stop_overtakes")
-    begin(guard, ctx, decision.reason, decision.evidence, decision.at_s, quantity=left)
-    return True
+        return None
+    return decision
 
 
 def _next_price(ctx: Context, intent: Intent, left: Decimal, grid: PriceGrid) -> Decimal | None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from base.model import Fill, OrderReport, OrdersRead, Position, Side
 from base.risk import answers, endings
 from base.risk.arming import check_claims, remake
-from base.risk.counting import AS_OF_MARGIN_MS, CREATED_MARGIN_MS, Attempt
+from base.risk.counting import AS_OF_MARGIN_MS, CREATED_MARGIN_MS, Attempt, attempt_of
 from base.risk.exit_lifecycle import Event, State
 from base.risk.guard import Context, Guard
 from base.risk.messages import ReadOrders, ReadPositions, Sweep
@@ -44,6 +44,16 @@ def settle(guard: Guard, ctx: Context) -> None:
     guard.wake_at(intent.next_read_s)
 
 
+def count_past(guard: Guard, ctx: Context) -> None:
+    """Have counted what orders of exits that ended here sold: their answers came, their fills did not yet."""
+    guard.forget_counted()
+    if guard.past:
+        written_ms = min(attempt.written_ms for attempt in guard.past)
+        guard.ask(ReadOrders(guard.key, written_ms - CREATED_MARGIN_MS), ctx, every_s=READ_EVERY_S)
+        guard.ask(ReadPositions(guard.key.subaccount), ctx, every_s=READ_EVERY_S)
+        guard.wake_at(ctx.now.boot_s + READ_EVERY_S)
+
+
 def confirm_end(guard: Guard, ctx: Context) -> None:
     """CONFIRMING: closed once the exchange agrees that nothing is left; keep asking until then."""
     intent = guard.intent
@@ -71,13 +81,14 @@ def confirm_end(guard: Guard, ctx: Context) -> None:
 
 def absorb_fill(guard: Guard, ctx: Context, fill: Fill) -> None:
     """Take in one fill of this key, from whichever source, once."""
+    before, count = guard.holding.signed, guard.count
     attempt = _attempt_of(guard, fill.client_order_id, fill.order_id)
     if attempt is not None:
         attempt.order_id = attempt.order_id or fill.order_id
         attempt.fills[fill.trade_id] = fill
-    before = guard.holding.signed
     if guard.is_over or not guard.holding.add_fill(fill):
         return
+    guard.forget_counted()
     guard.claimed_s = None
     if not guard.holding.is_certain:
         guard.put(ReadPositions(guard.key.subaccount))
@@ -87,6 +98,9 @@ def absorb_fill(guard: Guard, ctx: Context, fill: Fill) -> None:
         guard.unplaced.append(fill)  # it may be the answer we wait for
     elif attempt is None:
         _external_fill(guard, ctx, fill, before)
+        _resized(guard, ctx, count, "fill")
+    elif guard.intent is None:
+        _resized(guard, ctx, count, "fill")  # of an exit that ended here: mostly counted already
 
 
 def absorb_order(guard: Guard, ctx: Context, report: OrderReport) -> None:
@@ -169,9 +183,10 @@ def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_m
     if listed is not None:
         guard.contradicted_s = None
         guard.hush("reports_contradict")
-    before = guard.holding.signed
+    before, count = guard.holding.signed, guard.count
     signed = listed.signed if listed is not None else ZERO
     is_change = guard.holding.report(signed, as_of_ms, ctx.now.exchange_ms)
+    guard.forget_counted()
     if guard.intent is not None:
         guard.intent.position_until_s = None
     if guard.is_exiting:
@@ -181,19 +196,20 @@ def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_m
         is_change = is_change or guard.entry is None
         guard.entry = listed.entry if is_change else guard.entry
     if is_change:
-        _resized(guard, ctx, before, "external")
+        _resized(guard, ctx, count, "external")
 
 
 def _sold_since(guard: Guard) -> Decimal:
     """What orders of the exit sold after the evidence of what is held: it cannot be taken off there yet."""
-    attempts = () if guard.intent is None else guard.intent.attempts
+    attempts = guard.past if guard.intent is None else [*guard.past, *guard.intent.attempts]
     return sum(
         (a.filled for a in attempts if a.sent_ms is not None and guard.holding.is_later(a.sent_ms)), ZERO
     )
 
 
 def _attempt_of(guard: Guard, client_id: str | None, order_id: str | None) -> Attempt | None:
-    return None if guard.intent is None else guard.intent.attempt_of(client_id, order_id)
+    attempts = guard.past if guard.intent is None else [*guard.past, *guard.intent.attempts]
+    return attempt_of(attempts, client_id, order_id)
 
 
 def _external_fill(guard: Guard, ctx: Context, fill: Fill, before: Decimal) -> None:
@@ -204,12 +220,8 @@ def _external_fill(guard: Guard, ctx: Context, fill: Fill, before: Decimal) -> N
     grown = abs(after) - abs(before) if after * before > ZERO else ZERO
     if grown > ZERO:
         guard.average_in(abs(before), grown, fill.price_for(guard.side))
-    if guard.is_exiting:
-        if grown > ZERO:
-            guard.say_added(ctx, grown)
-        return
-    if after != before:
-        _resized(guard, ctx, before, "fill")
+    if guard.is_exiting and grown > ZERO:
+        guard.say_added(ctx, grown)
 
 
 def _while_exiting(
@@ -234,18 +246,18 @@ def _while_exiting(
 
 
 def _resized(guard: Guard, ctx: Context, before: Decimal, why: str) -> None:
-    """Held changed without an exit: remake the stop, or end the epoch when it is gone or turned over."""
+    """The count changed without an exit: remake the stop, or end the epoch when it is gone or turned over."""
+    if guard.is_exiting:
+        return
     if guard.count == ZERO:
         endings.gone(guard, ctx)
         return
-    if guard.holding.signed == before:
+    if guard.count == before:
         return
     guard.move(Event.RESIZED, ctx, before=before)
     remake(guard, ctx)
     trigger = guard.stop.trigger if guard.stop else None
-    guard.line(
-        "RESIZED", count=guard.count, before=abs(before), entry=guard.entry, trigger=trigger, reason=why
-    )
+    guard.line("RESIZED", count=guard.count, before=before, entry=guard.entry, trigger=trigger, reason=why)
 
 
 def _resolve_found(guard: Guard, ctx: Context, attempt: Attempt) -> bool:

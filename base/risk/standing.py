@@ -22,8 +22,9 @@ def stand(guard: Guard, ctx: Context) -> None:
         _stand_waiting(guard, ctx, intent)
     elif guard.state is State.REFUSED:
         guard.ring("refused", ctx)
-        if intent.not_before_s and ctx.now.boot_s >= intent.not_before_s:
-            guard.move(Event.RETRY, ctx, why="scope may be back")
+        is_due = intent.not_before_s > 0.0 and ctx.now.boot_s >= intent.not_before_s
+        if is_due or selling.stop_in_wait(guard, ctx, intent) is not None:
+            guard.move(Event.RETRY, ctx, why="scope may be back" if is_due else "a stop takes over")
             selling.restart_ladder(guard)
             selling.press(guard, ctx)
     else:

@@ -74,7 +74,8 @@ class Cover:
 
     def _bad(self, guard: Guard) -> Iterator[tuple[str, str]]:
         """Name what is bad about ``guard`` now, and show it."""
-        state, held = guard.state, abs(guard.holding.signed)
+        # What an exit that ended has sold by its answers is not held, whenever its fills come.
+        state, held = guard.state, guard.count or abs(guard.holding.signed)
         covered, exiting = self._parts(guard, held)
         must(ZERO <= covered + exiting <= held, f"{covered} covered and {exiting} exiting of {held} held")
         if covered + exiting < held and not self._is_quiet(guard):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from base.model import LifecycleEvent, MarketStatus, ShardStatus
-from base.risk.messages import MarketsSeen, ReadMarket, RestingSeen, ShardsSeen, Sweep
+from base.risk.messages import Linked, MarketsSeen, PersonAsks, ReadMarket, RestingSeen, ShardsSeen, Sweep
 from base.units import PriceGrid
 from tests.risk.test_odd_answers import order_elsewhere
 from tests.risk.world import KEY, TICKER, World, armed
@@ -77,6 +77,15 @@ def test_an_inactive_market_reopens_by_a_change_of_its_status() -> None:
         world.tell(MarketsSeen(markets={TICKER: replace(world.market, status=status)})).quiet(0.5)
     world.bid("0.39").quiet(1)
     assert len(world.sends) == 2
+
+
+@pytest.mark.parametrize("how", ["reconnected", "a person"])
+def test_an_event_that_may_have_been_missed_keeps_no_exit_waiting(how: str) -> None:
+    """It reopened while the feed was down, or a person knows that it did."""
+    world = armed().bid("0.40").refuse(400, "MARKET_INACTIVE")
+    world.tell(Linked(is_up=True) if how == "reconnected" else PersonAsks(key=KEY, command="retry"))
+    world.bid("0.39").quiet(1, step_s=0.1)
+    assert (world.state, len(world.sends)) == ("IN_FLIGHT", 2)
 
 
 @pytest.mark.parametrize("event", ["activated", "deactivated"])

@@ -529,42 +529,30 @@ def test_cancel_in_flight_says_what_the_answer_allowed(answer: Any, word: str, s
     assert ([heard.word for heard in told(world)], world.state) == ([word], state)
 
 
-def test_cancelled_exit_ends_once_what_it_sold_is_counted() -> None:
-    """The answer says three of ten: before their fills are here, the next exit would sell ten of seven."""
+def test_cancelled_exit_leaves_what_its_answers_left() -> None:
+    """The answer says three of ten: before their fills are here, seven are held and guarded."""
     world = armed().bid("0.40").answer("3", "0.39").quiet(0.4, step_s=0.1).refuse(400, "bad_request")
     heard = ask(world, "cancel")
     assert heard is not None
-    assert (heard.word, world.state) == (Word.SOON, "REFUSED")
-    sent = len(world.sends)
-    world.quiet(3, step_s=0.2)
-    assert len(world.sends) == sent
-    assert {ReadOrders, ReadPositions} <= {type(effect) for effect in world.effects}
-    world.tell(replace(world.fill("3", "7", trade="t1"), order_id="o-1", client_order_id=None))
+    assert (heard.word, world.state) == (Word.DONE, "UNPROTECTED")
+    assert (world.line("CANCELLED")["count"], world.guard.count) == (D(7), D(7))
     world.quiet(0.2, step_s=0.1)
-    assert world.line("CANCELLED")["count"] == D(7)
+    assert {ReadOrders, ReadPositions} <= {type(effect) for effect in world.effects}
+    world.tell(replace(world.fill("3", "7"), order_id="o-1", client_order_id=None)).quiet(0.2, step_s=0.1)
+    assert (world.guard.count, world.guard.past) == (D(7), [])
+    assert "RESIZED" not in world.events
+    assert "EXTERNAL" not in world.events
     heard = ask(world, "cancel")
     assert heard is not None
     assert (heard.word, world.state) == (Word.DONE, "UNPROTECTED")
 
 
-def test_a_read_of_after_it_counts_what_was_sold_too() -> None:
-    """The fills may never be seen: positions that speak for later say what is left."""
+def test_flatten_after_a_cancel_sells_what_is_left() -> None:
+    """Not what the cancelled exit sold, though no fill has shown it."""
     world = armed().bid("0.40").answer("3", "0.39").quiet(0.4, step_s=0.1).not_sent()
     ask(world, "cancel")
-    world.tell(world.positions("10", lag_ms=0)).pass_s(4).tell(world.positions("7"))
-    assert "CANCELLED" not in world.events
-    world.pass_s(2).tell(world.positions("7")).quiet(0.2, step_s=0.1)
-    assert (world.line("CANCELLED")["count"], len(world.sends)) == (D(7), 2)
-
-
-@pytest.mark.parametrize("word", ["retry", "flatten"])
-def test_newest_word_goes_on_with_a_cancelled_exit(word: str) -> None:
-    """Cancelled but not counted yet, it is taken up again: what is left is sold."""
-    world = armed().bid("0.40").answer("3", "0.39").quiet(0.4, step_s=0.1).refuse(400, "bad_request")
-    ask(world, "cancel")
-    ask(world, word)
-    world.quiet(0.4, step_s=0.1)
-    assert (len(world.sends), world.sends[-1].order.count) == (3, D(7))
+    ask(world, "flatten")
+    assert (world.line("TRIGGERED")["count"], world.sends[-1].order.count) == (D(7), D(7))
 
 
 def test_flatten_after_a_cancel_in_flight_wins() -> None:

@@ -1,0 +1,150 @@
+"""An exit ends with contracts left and its fills not seen yet: nothing is held back, nothing sold again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from base.model import MarketStatus, ShardStatus, Side
+from base.risk.messages import MarketsSeen, PersonAsks, ReadOrders, ShardsSeen
+from base.risk.rules import AlreadyBreached, Rule
+from tests.risk.test_person_restart import restarted
+from tests.risk.world import KEY, TICKER, World, armed
+
+D = Decimal
+BOTH = Rule(name="default", stop=D("0.40"), take_profit=D("0.80"))
+
+
+def falls(world: World, *bids: str) -> World:
+    """The price falls; REST shows it too."""
+    for bid in bids:
+        world.bid(bid).quiet(0.3, 0.1).rest(bid)
+    return world
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_stop_fires_though_a_take_profit_is_not_counted(side: Side) -> None:
+    """Three of ten were sold at the target, by the answer: the stop has seven to sell, at once."""
+    world = armed(BOTH, side).bid("0.80").answer("3", "0.80").bid("0.70").quiet(4, 0.2)
+    falls(world, "0.60", "0.50", "0.42", "0.39")
+    assert (world.line("TRIGGERED")["count"], world.sends[-1].order.count) == (D(7), D(7))
+
+
+def test_a_stop_fires_in_a_market_that_reopened() -> None:
+    """The take profit waited for the market; it gives way as soon as that is open."""
+    world = armed(BOTH).bid("0.80").answer("3", "0.80")
+    world.tell(MarketsSeen(markets={TICKER: replace(world.market, status=MarketStatus.INACTIVE)})).step()
+    world.bid("0.70").quiet(4, 0.2).tell(MarketsSeen(markets={TICKER: world.market})).quiet(6, 0.2)
+    falls(world, "0.60", "0.50", "0.39")
+    assert world.sends[-1].order.count == D(7)
+
+
+def test_a_stop_that_overtakes_sells_what_was_added_too() -> None:
+    """Ten were to be sold at the target, five were bought meanwhile: the stop is for all of them."""
+    world = armed(BOTH).bid("0.80").not_sent()
+    world.tell(replace(world.fill("5", "15", ours=False), signed_count=D(5))).bid("0.79")
+    for bid in ("0.60", "0.50", "0.40"):
+        world.bid(bid).rest(bid)
+    world.quiet(0.5, 0.1)
+    assert world.sends[-1].order.count == D(15)
+
+
+def test_a_backoff_of_a_take_profit_does_not_hold_the_stop() -> None:
+    """Nothing of the take profit leaves for seconds; the stop has a pause of its own to earn."""
+    world = armed(BOTH).bid("0.80")
+    for _ in range(6):
+        world.not_sent().quiet(0.1).bid("0.80").quiet(6, 0.2)
+    sent = len(world.not_sent().sends)
+    for bid in ("0.60", "0.50", "0.40"):
+        world.bid(bid)
+    assert len(world.sends) == sent + 1
+
+
+def test_a_trail_follows_though_its_exit_is_not_counted() -> None:
+    """Armed again, it climbs with the price and fires under the new peak."""
+    world = armed(Rule(name="default", trail_cents=D(10))).bid("0.42").answer("3", "0.42").bid("0.50")
+    world.meanwhile(World.not_sent, 4, 0.1)
+    for bid in ("0.60", "0.70", "0.80", "0.90"):
+        world.bid(bid).quiet(5)
+    sent = len(world.sends)
+    falls(world, "0.85", "0.80")
+    assert (len(world.sends), world.sends[-1].order.count) == (sent + 1, D(7))
+
+
+def test_an_exit_that_was_cancelled_stays_so_over_a_restart(tmp_path: Path) -> None:
+    """Nobody knows yet what it sold; a new process sells nothing all the same."""
+    world = armed().bid("0.40").answer("3", "0.39").quiet(0.4, step_s=0.1).not_sent()
+    world.tell(PersonAsks(key=KEY, command="cancel")).quiet(20)
+    after = restarted(world, tmp_path, bid="0.38").rest("0.38").quiet(3, 0.1)
+    assert after.sends == []
+
+
+def test_a_cancelled_exit_ends_with_its_market() -> None:
+    """Counted or not, what is settled is retired."""
+    world = armed().bid("0.40").answer("3", "0.39").quiet(0.2, 0.1)
+    world.tell(PersonAsks(key=KEY, command="cancel"))
+    world.tell(MarketsSeen(markets={TICKER: replace(world.market, status=MarketStatus.FINALIZED)})).quiet(1)
+    assert world.state == "GONE"
+
+
+def test_fills_of_the_exit_before_are_read_too() -> None:
+    """The stop sold the seven; of the take profit's three no fill came: they are asked for, not guarded."""
+    world = armed(BOTH, already_breached=AlreadyBreached.EXIT).bid("0.80").answer("3", "0.80").quiet(10, 0.2)
+    falls(world, "0.60", "0.50", "0.40").answer("7", "0.39")
+    sold = replace(world.fill("7", None, trade="st", price="0.39"), client_order_id=None)
+    world.tell(world.orders(world.report("7"), fills=(sold,))).quiet(3, 0.2).rest("0.40").quiet(1, 0.2)
+    assert (world.state, len(world.sends)) == ("GONE", 2)
+    asked = [effect.since_ms for effect in world.effects if isinstance(effect, ReadOrders)]
+    assert min(asked) <= world.utc_ms() - 15_000
+
+
+def test_an_order_of_before_fills_more_than_its_answer_said() -> None:
+    """A report of it says five of ten: two fewer are held, and the stop is for those."""
+    world = armed().bid("0.40").answer("3").bid("0.55").meanwhile(World.not_sent, 4, 0.1)
+    late = replace(world.report("5"), order_id="o-1", client_order_id=None)
+    world.tell(late).quiet(0.1)
+    assert world.guard.count == D(5)
+
+
+def test_an_older_read_does_not_undo_a_newer_one() -> None:
+    """Servers are not equally late: ten, as of before it, after fifteen."""
+    world = armed().quiet(20, 1)
+    world.tell(world.positions("15")).tell(world.positions("10", lag_ms=15_000)).bid("0.40")
+    assert world.sends[-1].order.count == D(15)
+
+
+def test_take_profits_leave_the_stop_its_pace() -> None:
+    """A target that flickers costs an id each time it is missed: half of them are the stop's."""
+    world = armed(BOTH)
+    for _ in range(8):
+        world.bid("0.80")
+        if world.state == "IN_FLIGHT":
+            world.answer("0")
+        world.bid("0.79").quiet(0.5, 0.1)
+    assert len(world.sends) == 3
+    for bid in ("0.60", "0.50", "0.40"):
+        world.bid(bid)
+    assert len(world.sends) == 4
+
+
+def test_a_refusal_is_tried_again_whatever_the_market_did() -> None:
+    """A 403 around a pause: after the pause it is still tried every minute."""
+    world = armed().bid("0.40").refuse(403, "forbidden")
+    for is_on in (False, True):
+        shard = ShardStatus(exchange_index=2, exchange_active=True, trading_active=is_on)
+        world.tell(ShardsSeen(shards=(shard,)))
+    world.bid("0.39").quiet(59, 1)
+    assert len(world.sends) == 1
+    world.bid("0.38").quiet(5, 1)
+    assert len(world.sends) == 2
+
+
+def test_a_take_profit_that_is_refused_gives_way() -> None:
+    """Its own order is wrong in some way; the stop's may not be."""
+    world = armed(BOTH).bid("0.80").refuse(400, "invalid_order")
+    assert world.state == "REFUSED"
+    falls(world, "0.60", "0.50", "0.40").quiet(1, 0.2)
+    assert (world.sends[-1].order.price <= D("0.40"), len(world.sends)) == (True, 2)
