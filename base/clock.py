@@ -40,6 +40,11 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+def boot_ms(clock: Clock) -> int:
+    """Milliseconds since boot: what another clock is measured against, for nobody sets it."""
+    return round(clock.boot_s() * 1000)
+
+
 def utc_text(unix_ms: int) -> str:
     """Show a Unix time in milliseconds as ``2026-11-20T14:03:07.123Z``."""
     moment = datetime.fromtimestamp(unix_ms // 1000, UTC)

@@ -11,7 +11,7 @@ from base.app.credentials import Access, explain_refusal
 from base.app.stderr import CurrentStderr
 from base.app.stopping import Stops
 from base.app.wiring import Parts
-from base.clock import Clock
+from base.clock import Clock, boot_ms
 from base.errors import ConfigError, MonitorError, RequestRefused
 from base.model import PRIMARY
 from base.risk.counting import AS_OF_MARGIN_MS
@@ -129,9 +129,8 @@ def _reach(parts: Parts, access: Access, clock: Clock, stopping: threading.Event
 
 def _wait_for_reads(parts: Parts, clock: Clock, stopping: threading.Event) -> None:
     """Wait until reads show all that was done before now: the journal is too old to know it."""
-    until_ms = clock.utc_ms() + AS_OF_MARGIN_MS
-    measured = parts.exchange_time.exchange_ms(until_ms)
-    until_ms = until_ms if measured is None else round(measured[0])
+    measured = parts.exchange_time.exchange_ms(boot_ms(clock))
+    until_ms = (clock.utc_ms() if measured is None else measured[0]) + AS_OF_MARGIN_MS
     deadline_s = clock.boot_s() + READS_S
     while clock.boot_s() < deadline_s:
         try:

@@ -1,5 +1,6 @@
-"""How far the exchange's clock is from ours: bounds, never a guess. Pure; shared by all threads.
+"""How far the exchange's clock is from our boot clock: bounds, never a guess. Pure; shared by all threads.
 
+The wall clock has no part in it: it is set by people and by time servers, an hour off at worst.
 Each REST answer says the exchange's time at some moment between the request and the answer,
 so the offset lies in an interval; intervals of several answers are intersected. The feed is
 never used: a feed that is late would measure itself as punctual.
@@ -21,10 +22,10 @@ class Bounds:
     high_ms: float
     at_ms: int
 
-    def at(self, utc_ms: int) -> Bounds:
+    def at(self, local_ms: int) -> Bounds:
         """These bounds at another local time, wider by what the clocks may have drifted."""
-        drift_ms = abs(utc_ms - self.at_ms) / 1000 * DRIFT_MS_PER_S
-        return Bounds(self.low_ms - drift_ms, self.high_ms + drift_ms, utc_ms)
+        drift_ms = abs(local_ms - self.at_ms) / 1000 * DRIFT_MS_PER_S
+        return Bounds(self.low_ms - drift_ms, self.high_ms + drift_ms, local_ms)
 
     def meet(self, other: Bounds) -> Bounds | None:
         """What both allow at the later of the two times; ``None``: they contradict each other."""
@@ -50,7 +51,7 @@ class ClockOffset:
     ) -> None:
         """Take in one answer: between our two times the exchange's clock stood within its two."""
         if local_after_ms < local_before_ms or exchange_high_ms < exchange_low_ms:
-            return  # our clock was set back during the call: it measures nothing
+            return  # no clock goes back: it measures nothing
         seen = Bounds(exchange_low_ms - local_after_ms, exchange_high_ms - local_before_ms, local_after_ms)
         standing, challenger = self._state
         if standing is None or (both := standing.meet(seen)) is not None:
@@ -60,14 +61,14 @@ class ClockOffset:
         else:
             self._state = (standing, seen)  # one alone may be an answer out of somebody's cache
 
-    def exchange_ms(self, utc_ms: int) -> tuple[int, int] | None:
-        """The exchange's Unix time in ms at our ``utc_ms`` and the error bound; ``None``: never measured."""
+    def exchange_ms(self, local_ms: int) -> tuple[int, int] | None:
+        """The exchange's Unix ms at ``local_ms`` of our boot clock, and the error; ``None``: not measured."""
         standing, challenger = self._state
         if standing is None:
             return None
-        now = standing.at(utc_ms)
+        now = standing.at(local_ms)
         if challenger is not None:  # in doubt the bound holds both
-            other = challenger.at(utc_ms)
-            now = Bounds(min(now.low_ms, other.low_ms), max(now.high_ms, other.high_ms), utc_ms)
+            other = challenger.at(local_ms)
+            now = Bounds(min(now.low_ms, other.low_ms), max(now.high_ms, other.high_ms), local_ms)
         middle_ms = (now.low_ms + now.high_ms) / 2
-        return utc_ms + round(middle_ms), round((now.high_ms - now.low_ms) / 2) + 1
+        return local_ms + round(middle_ms), round((now.high_ms - now.low_ms) / 2) + 1

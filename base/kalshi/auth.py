@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from base.clock import Clock, boot_ms
 from base.errors import ConfigError
+from base.feed.clock_offset import ClockOffset
 
 PATH_SETTING = "exchange.private_key_path"
 KEY_ID_SETTING = "exchange.key_id"
@@ -30,6 +32,17 @@ _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.DI
 def signing_text(utc_ms: int, method: str, path: str) -> bytes:
     """Return what is signed: timestamp, method and path without query, nothing between them."""
     return f"{utc_ms}{method.upper()}{path.partition('?')[0]}".encode()
+
+
+def stamp_ms(clock: Clock, offset: ClockOffset) -> int:
+    """Return the time to sign with, Unix milliseconds: ours, unless the exchange's answers say it is wrong.
+
+    A wall clock that is an hour off would have every request refused, exits too.
+    """
+    utc_ms, measured = clock.utc_ms(), offset.exchange_ms(boot_ms(clock))
+    if measured is None or abs(utc_ms - measured[0]) <= measured[1]:
+        return utc_ms
+    return measured[0]
 
 
 def account_hash(key_id: str) -> str:

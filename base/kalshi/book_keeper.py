@@ -79,8 +79,8 @@ class BookKeeper:
         self._stats.book_updates += 1
         try:
             is_new_top = book.apply(frame)
-        except WireError:
-            self._stats.below_zero += 1
+        except WireError as e:
+            self._stats.below_zero += int(e.field == "level_below_zero")
             self.distrust((market,), at_s)
             return
         if is_new_top or market.crossed_s is not None:

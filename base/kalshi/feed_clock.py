@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base.clock import Clock
+from base.clock import Clock, boot_ms
 from base.feed.clock_offset import ClockOffset
 from base.feed.freshness import Lag
 from base.kalshi.feed_session import FeedSession
@@ -27,8 +27,7 @@ class LagMeter:
         sent_ms = frame.sent_ms
         if sent_ms is None and (sent_ms := self._happened_ms(frame)) is None:
             return None
-        utc_ms = self._clock.utc_ms()
-        now = self._offset.exchange_ms(utc_ms)
+        now = self._offset.exchange_ms(boot_ms(self._clock))
         if now is None:
             return None
         value_ms, error_ms = now[0] - sent_ms, now[1]

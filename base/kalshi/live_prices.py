@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, cast
 
-from base.clock import Clock, SystemClock
+from base.clock import Clock, SystemClock, boot_ms
 from base.errors import OutcomeUnknown, TransportError, WireError
 from base.feed.clock_offset import ClockOffset
 from base.feed.freshness import Freshness
@@ -287,7 +287,7 @@ class LivePrices:
         }
 
     def _clock_error_ms(self) -> int | None:
-        measured = self._offset.exchange_ms(self._clock.utc_ms())
+        measured = self._offset.exchange_ms(boot_ms(self._clock))
         return None if measured is None else measured[1]
 
     def _crashed(self, name: str, error: BaseException) -> None:

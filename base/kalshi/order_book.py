@@ -101,15 +101,15 @@ class OrderBook:
     def apply(self, delta: BookDelta) -> bool:
         """Take in one change; say whether one of the best levels changed.
 
-        A change that the snapshot already holds (its ``clock`` is not newer) is skipped.
-
         Raises:
-            WireError: If a level would fall below zero: the book is wrong and must be fetched anew.
+            WireError: If a level would fall below zero, or the change is older than the snapshot it
+                follows (asyncapi.yaml: those that follow one "have higher clocks"): this change or the
+                book is wrong, and the book must be fetched anew.
         """
         if (clock := delta.clock) is not None:
             # Compared with the snapshot's only: several changes of one action share a clock.
             if self._snapshot_clock is not None and clock <= self._snapshot_clock:
-                return False
+                raise WireError("clock_of_before_the_snapshot", f"{clock} after {self._snapshot_clock}")
             self.clock = clock
         if delta.is_yes:
             return self._bids.change(delta.price, delta.change)

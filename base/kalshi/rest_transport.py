@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from base.clock import Clock
+from base.clock import Clock, boot_ms
 from base.errors import OutcomeUnknown, TransportError
 from base.feed.clock_offset import ClockOffset
-from base.kalshi.auth import Signer
+from base.kalshi.auth import Signer, stamp_ms
 from base.kalshi.deadline_sockets import DeadlineAdapter
 from base.kalshi.dialing import Dialer
 from base.model import AT_ONCE, Departure
@@ -77,7 +77,7 @@ class RestTransport:
         """
         seam = self._adapter.seam
         seam.deadline_s, seam.bytes_left, seam.departure = deadline_s, False, departure
-        started_s, before_ms = self._clock.boot_s(), self._clock.utc_ms()
+        started_s, before_ms = self._clock.boot_s(), boot_ms(self._clock)
         try:
             request = self._prepared(method, path, query, body)
             with self._session.send(
@@ -100,7 +100,7 @@ class RestTransport:
             body=content,
             started_s=started_s,
             before_ms=before_ms,
-            after_ms=self._clock.utc_ms(),
+            after_ms=boot_ms(self._clock),
         )
         self._measure_clock(answer, response.headers)
         return answer
@@ -123,7 +123,8 @@ class RestTransport:
         request.prepare(method=method, url=self._url + path, headers=headers, params=query, data=body)
         # Signed last and per call, over the path as it goes over the wire.
         signed_path = urlsplit(request.url or "").path
-        request.headers.update(self._signer.headers(method, str(signed_path), self._clock.utc_ms()))
+        now_ms = stamp_ms(self._clock, self._offset)
+        request.headers.update(self._signer.headers(method, str(signed_path), now_ms))
         return request
 
     def _content(self, response: requests.Response, deadline_s: float) -> bytes:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from base.clock import Clock
+from base.clock import Clock, boot_ms
 from base.errors import MonitorError
 from base.feed.backoff import Backoff
 from base.feed.clock_offset import ClockOffset
@@ -194,9 +194,8 @@ class SeriesFollower:
 
     def _now_ms(self) -> int:
         """The exchange's time, or ours as long as it has not answered."""
-        utc_ms = self._clock.utc_ms()
-        measured = self._offset.exchange_ms(utc_ms)
-        return utc_ms if measured is None else measured[0]
+        measured = self._offset.exchange_ms(boot_ms(self._clock))
+        return self._clock.utc_ms() if measured is None else measured[0]
 
 
 def _who(series: str) -> str:

@@ -69,7 +69,9 @@ class WebSocketManager:
         self.heart = Heartbeat("websocket manager")
         self._handshake_timeout_s = handshake_timeout_s
         self._waker = Waker()
-        self._connector = Connector(url, signer, clock, Dialer(clock), self._waker, handshake_timeout_s)
+        self._connector = Connector(
+            url, signer, clock, Dialer(clock), self._waker, handshake_timeout_s, offset
+        )
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._wanted = Wanted()

@@ -15,7 +15,8 @@ from websocket import ABNF
 
 from base.clock import Clock
 from base.errors import MonitorError, TransportError
-from base.kalshi.auth import Signer
+from base.feed.clock_offset import ClockOffset
+from base.kalshi.auth import Signer, stamp_ms
 from base.kalshi.buffered_socket import BoundedFrames, BoundedMessage, BufferedSocket, Interrupted, Waker
 from base.kalshi.dialing import Dialer, tls_context
 from base.kalshi.handshake import refused
@@ -92,7 +93,14 @@ class Connector:
     """Opens links to one address."""
 
     def __init__(
-        self, url: str, signer: Signer, clock: Clock, dialer: Dialer, waker: Waker, timeout_s: float
+        self,
+        url: str,
+        signer: Signer,
+        clock: Clock,
+        dialer: Dialer,
+        waker: Waker,
+        timeout_s: float,
+        offset: ClockOffset,
     ):
         self._url = url
         self._parts = urlsplit(url)
@@ -101,6 +109,7 @@ class Connector:
         self._dialer = dialer
         self._waker = waker
         self._timeout_s = timeout_s
+        self._offset = offset
 
     def open(self, cancelled: Callable[[], bool]) -> WebSocketLink:
         """Connect, signed with the time of now.
@@ -134,7 +143,8 @@ class Connector:
         heeds_wake, source.heeds_wake = source.heeds_wake, cancelled
         socket_ = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
         # Signed per attempt, here: a stamp made before a pause would be refused.
-        headers = self._signer.headers("GET", self._parts.path, self._clock.utc_ms())
+        now_ms = stamp_ms(self._clock, self._offset)
+        headers = self._signer.headers("GET", self._parts.path, now_ms)
         try:
             socket_.connect(  # type: ignore[no-untyped-call]
                 self._url, socket=source, header=headers, redirect_limit=0, suppress_origin=True

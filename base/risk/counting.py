@@ -29,6 +29,7 @@ class Holding:
         self.signed = signed
         self.last_fill_ms: int | None = None
         self.is_certain = as_of_ms is not None
+        self.is_guess = False  # what a journal says, and no report yet
         self.is_contradicted = False  # the newest read misses it, and no trade says why
         self.basis_ms = as_of_ms  # moment of the newest evidence; None: a claim
         self._until_ms = until_ms  # when that read was answered: it may show what happened until then
@@ -43,7 +44,7 @@ class Holding:
     def believed(cls, signed: Decimal, at_ms: int) -> Holding:
         """What a journal says was held at a moment: later trades count, earlier ones make it doubtful."""
         holding = cls(signed, at_ms)
-        holding._basis_is_fill = True
+        holding._basis_is_fill = holding.is_guess = True
         holding.last_fill_ms = at_ms  # a read that may be of before it says nothing
         return holding
 
@@ -102,7 +103,9 @@ class Holding:
 
     def has_counted(self, attempt: Attempt) -> bool:
         """Whether all that an order sold is off what is held: by its fills, or by a read of after it."""
-        if attempt.filled <= attempt.filled_by_fills and (self.is_certain or attempt.filled == ZERO):
+        is_settled = not attempt.is_open or attempt.is_terminal or attempt.filled >= attempt.order.count
+        is_seen = attempt.filled <= attempt.filled_by_fills
+        if is_settled and is_seen and (self.is_certain or attempt.filled == ZERO):
             return True
         return attempt.counted_ms is not None and self._is_after(attempt.counted_ms + AS_OF_MARGIN_MS)
 
@@ -121,7 +124,7 @@ class Holding:
     def _stand(self, signed: Decimal, moment_ms: int, *, by_fill: bool, until_ms: int | None = None) -> None:
         self.signed, self.basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
         self._until_ms = until_ms
-        self.is_certain, self._unsure = True, ZERO
+        self.is_certain, self.is_guess, self._unsure = True, False, ZERO
         self._basis_names_position = False
 
     def is_eligible(self, as_of_ms: int | None) -> bool:
@@ -173,6 +176,7 @@ class Attempt:
     answered_fee: Decimal | None = None  # dollars per contract
     reported: Decimal | None = None
     counted_ms: int | None = None  # exchange time by which all of that had happened
+    is_open: bool = False  # its exit was cancelled before anything said what became of it
     is_terminal: bool = False  # the exchange says nothing more will fill
     absences: int = 0  # complete reads past the margin that did not show it
     absent_as_of_ms: int | None = None

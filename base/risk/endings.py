@@ -79,6 +79,8 @@ def cancel(guard: Guard, ctx: Context) -> None:
     """A person withdraws the intent: nothing fires again before the stop was seen safe."""
     intent = guard.intent
     assert intent is not None
+    if guard.state is State.UNKNOWN and intent.last is not None:
+        intent.last.is_open, intent.last.counted_ms = True, ctx.now.exchange_ms
     guard.leave_behind(intent)
     guard.move(Event.CANCEL, ctx, why="person")
     guard.line(

@@ -244,6 +244,7 @@ def _attempts(
             sent_ms=sent.at_ms if sent else None,
             outcomes=tuple(_outcome(*values) for values in outcomes),
             is_unresolved=sent is not None and not _is_resolved(sent, moves),
+            goes_again=sent is not None and _goes_again(sent, moves),
             settled=settled.get(number),
         )
 
@@ -263,10 +264,21 @@ def _settled(moves: list[_Move]) -> dict[int | None, Decimal]:
 
 def _is_resolved(sent: _Move, moves: list[_Move]) -> bool:
     """Whether an event after the newest sending says what became of it; no answer stands without one."""
-    later = [move for move in moves if move.seq > sent.seq]
-    # What follows the next order speaks of that one.
-    after = {Event(move.event) for move in takewhile(lambda move: move.event != Event.SEND, later)}
-    return bool(after - _SETTLES_NOTHING)
+    return bool({Event(move.event) for move in _after(sent, moves)} - _SETTLES_NOTHING)
+
+
+def _after(sent: _Move, moves: list[_Move]) -> Iterator[_Move]:
+    """What was written after ``sent`` and speaks of it: what follows the next order speaks of that one."""
+    later = (move for move in moves if move.seq > sent.seq)
+    return takewhile(lambda move: move.event != Event.SEND, later)
+
+
+def _goes_again(sent: _Move, moves: list[_Move]) -> bool:
+    """Whether it never came to the exchange, and no word of it asks for another order than this."""
+    return any(
+        move.event == Event.ABSENT or (move.event == Event.NOT_SENT and move.inputs.get("why") not in CURABLE)
+        for move in _after(sent, moves)
+    )
 
 
 def _outcome(

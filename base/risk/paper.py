@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
-from base.clock import Clock
+from base.clock import Clock, boot_ms
 from base.errors import ConfigError
 from base.feed.price_cache import PriceCache
 from base.model import (
@@ -313,9 +313,8 @@ class PaperExchange:
         new.replace(self._path)
 
     def _now_ms(self) -> int:
-        utc_ms = self._clock.utc_ms()
-        measured = self._exchange_time.exchange_ms(utc_ms)
-        return utc_ms if measured is None else measured[0]
+        measured = self._exchange_time.exchange_ms(boot_ms(self._clock))
+        return self._clock.utc_ms() if measured is None else measured[0]
 
 
 def _bids(quote: Quote) -> tuple[Level, ...]:

@@ -83,8 +83,8 @@ class RefresherPort(Protocol):
 class ExchangeTime(Protocol):
     """The exchange's wall clock, measured against REST answers, never against the feed."""
 
-    def exchange_ms(self, utc_ms: int) -> tuple[int, int] | None:
-        """The exchange's Unix milliseconds at our ``utc_ms``, and the error; ``None``: never measured."""
+    def exchange_ms(self, local_ms: int) -> tuple[int, int] | None:
+        """The exchange's Unix ms at ``local_ms`` of our boot clock, and the error; ``None``: not measured."""
 
 
 # --- what the risk layer shows ----------------------------------------------------------------

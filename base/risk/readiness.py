@@ -61,6 +61,19 @@ def may_send_now(guard: Guard, ctx: Context, intent: Intent) -> bool:
     return True
 
 
+def is_unsettled(guard: Guard, ctx: Context) -> bool:
+    """Whether an order of an exit that a person cancelled may have sold: reads say so, or that it did not.
+
+    After a restart nobody remembers the order: there the next report says what is held.
+    """
+    is_guess = guard.is_cancelled and guard.holding.is_guess
+    if not is_guess and not any(attempt.is_open for attempt in guard.past):
+        return False
+    guard.reason = "unsettled"
+    guard.ring("unknown", ctx)  # the reads are asked for in every step
+    return True
+
+
 def is_decided(guard: Guard, ctx: Context, intent: Intent) -> bool:
     """Whether the market still asks for the exit on evidence at most 2 s old; else find out, or withdraw."""
     if ctx.seen is None or missing_proof(ctx.seen, ctx.now.boot_s) is not None:

@@ -41,6 +41,7 @@ class PastAttempt:
     sent_ms: int | None  # newest sending; None: it was never handed over
     outcomes: tuple[PastOutcome, ...]  # oldest first
     is_unresolved: bool  # it may have reached the exchange, and no row says what became of it
+    goes_again: bool = False  # the exchange is known not to have taken it: the same id and bytes may go
     settled: Decimal | None = None  # contracts it sold, where evidence and no answer said so
 
 

@@ -153,9 +153,8 @@ def _take_answer(attempt: Attempt, said: PastOutcome) -> None:
 
 def _resend(past: OpenIntent, attempts: list[Attempt]) -> Attempt | None:
     """The same id and bytes go again if the exchange is known not to have taken them."""
-    if not attempts or past.state is not State.TRIGGERED or past.attempts[-1].is_unresolved:
-        return None
-    return attempts[-1] if past.event in (Event.NOT_SENT, Event.ABSENT) and past.tried is not None else None
+    is_open = past.state in (State.TRIGGERED, State.STUCK, State.WAITING)
+    return attempts[-1] if attempts and is_open and past.attempts[-1].goes_again else None
 
 
 def _stop(past: OpenIntent, rule: Rule | None) -> Stop | None:

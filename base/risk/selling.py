@@ -95,6 +95,8 @@ def press(guard: Guard, ctx: Context) -> None:
         return
     if _is_overtaken(guard, ctx, intent) or not readiness.may_send_now(guard, ctx, intent):
         return
+    if readiness.is_unsettled(guard, ctx):
+        return
     if not readiness.is_decided(guard, ctx, intent):
         return
     assert ctx.market is not None and ctx.seen is not None

@@ -219,10 +219,10 @@ class StopLossMonitor(threading.Thread):
 
     def _moment(self) -> Moment:
         """The time, for each message and each look. Whoever asks for it is not stuck."""
-        utc_ms, now_s = self._clock.utc_ms(), self._clock.boot_s()
+        now_s = self._clock.boot_s()
         self.heart.due_s = now_s + STUCK_S
-        measured = self._exchange_time.exchange_ms(utc_ms)
-        return Moment(now_s, utc_ms if measured is None else measured[0])
+        measured = self._exchange_time.exchange_ms(round(now_s * 1000))
+        return Moment(now_s, self._clock.utc_ms() if measured is None else measured[0])
 
     def _hold_markets(self) -> None:
         wanted = self._guards.tickers

@@ -81,10 +81,11 @@ def test_crossed_book_is_seen(price: str, is_crossed: bool):
     assert book.is_crossed is is_crossed
 
 
-def test_change_that_the_snapshot_holds_is_skipped():
-    """A snapshot includes every change with a clock at or below its own; later ones may share a clock."""
+def test_change_of_before_the_snapshot_is_refused():
+    """Those that follow a snapshot have higher clocks: this is another connection's. Later ones may share one."""
     book = OrderBook(make_snapshot(BIDS, ASKS, clock=50), use_yes_price=True)
-    assert not book.apply(make_delta("0.40", "5", clock=50))
+    with pytest.raises(WireError, match="clock_of_before"):
+        book.apply(make_delta("0.40", "5", clock=50))
     assert quote_of(book).bid_size == D(10)
     assert book.apply(make_delta("0.40", "5", clock=51))
     assert book.apply(make_delta("0.40", "1", clock=51))

@@ -8,12 +8,15 @@ from decimal import Decimal
 
 import pytest
 
-from base.clock import SystemClock
+from base.clock import SystemClock, boot_ms
 from base.errors import OutcomeUnknown, RequestRefused, TransportError, WireError
 from base.feed.clock_offset import ClockOffset
-from base.kalshi.auth import load_signer
+from base.kalshi.auth import load_signer, stamp_ms
+from base.kalshi.buffered_socket import Waker
+from base.kalshi.dialing import Dialer
 from base.kalshi.rate_budget import Kind, RateBudget
 from base.kalshi.rest_client import KalshiRest
+from base.kalshi.websocket_link import Connector
 from base.model import Accepted, EntryOrder, MarketStatus, NotSent, Refused, Side, Source, Unanswered
 from base.simulator.rate_limits import BASIC
 from base.simulator.semantics import Semantics
@@ -309,15 +312,55 @@ def test_clock_offset_is_measured_by_answers(sim: SimulatorServer, market: str):
     offset = ClockOffset()
     rest = client_of(sim, offset=offset)
     rest.shards()
-    coarse = offset.exchange_ms(CLOCK.utc_ms())
+    coarse = offset.exchange_ms(boot_ms(CLOCK))
     assert coarse is not None
     assert 500 < coarse[1] < 2_000
     sim.set_position(market, "10", "0.50")
     assert isinstance(rest.place_exit(exit_of(market, price="0.38", own_id=own_id(), shard=2)), Accepted)
-    fine = offset.exchange_ms(now := CLOCK.utc_ms())
+    fine, now = offset.exchange_ms(boot_ms(CLOCK)), CLOCK.utc_ms()
     assert fine is not None
     assert fine[1] < 250
     assert abs(fine[0] - now) <= fine[1] + 5
+
+
+class WrongClock(SystemClock):
+    """This machine's, an hour fast: a time zone mistaken, or a laptop without its time server."""
+
+    def utc_ms(self) -> int:
+        """Unix milliseconds, wrong."""
+        return super().utc_ms() + 3_600_000
+
+
+def test_a_wall_clock_that_is_wrong_costs_one_refusal(sim: SimulatorServer, market: str):
+    """The refusal's ``Date`` says by how much: from then on requests, the feed and orders are signed right."""
+    offset, clock = ClockOffset(), WrongClock()
+    rest = client_of(sim, offset=offset, clock=clock)
+    with pytest.raises(RequestRefused, match="header_timestamp_expired"):
+        rest.positions(0)
+    assert rest.positions(0).positions == ()
+    sim.set_position(market, "10", "0.50")
+    assert isinstance(rest.place_exit(exit_of(market, price="0.38", own_id=own_id(), shard=2)), Accepted)
+    link = Connector(
+        sim.websocket_url,
+        load_signer(sim.key_id, sim.private_key_path),
+        clock,
+        Dialer(clock),
+        Waker(),
+        2.0,
+        offset,
+    ).open(lambda: False)
+    link.drop()
+
+
+def test_a_wall_clock_that_is_right_is_signed_with():
+    """``Date`` knows seconds only: what it leaves open is not held against our clock."""
+    clock, offset = FakeClock(), ClockOffset()
+    assert stamp_ms(clock, offset) == clock.utc_ms()
+    local_ms = boot_ms(clock)
+    offset.note(local_ms - 10, local_ms, clock.utc_ms() - 1_500, clock.utc_ms() + 1_000)
+    assert stamp_ms(clock, offset) == clock.utc_ms()
+    clock._utc_ms += 3_600_000
+    assert abs(stamp_ms(clock, offset) - (clock.utc_ms() - 3_600_000)) < 2_000
 
 
 def test_recovery_is_told_once(sim: SimulatorServer):

@@ -10,6 +10,7 @@ import pytest
 
 from base.clock import SystemClock
 from base.errors import TransportError
+from base.feed.clock_offset import ClockOffset
 from base.kalshi.auth import load_signer
 from base.kalshi.buffered_socket import Waker
 from base.kalshi.dialing import Dialer, tls_context
@@ -91,7 +92,7 @@ def test_flawed_certificate_gets_nothing(
 def connector_to(sim: SimulatorServer, url: str) -> Connector:
     """Opens the feed at the address of a REST server."""
     signer = load_signer(sim.key_id, sim.private_key_path)
-    return Connector(url.replace("http", "ws", 1), signer, CLOCK, Dialer(CLOCK), Waker(), 1.0)
+    return Connector(url.replace("http", "ws", 1), signer, CLOCK, Dialer(CLOCK), Waker(), 1.0, ClockOffset())
 
 
 @pytest.mark.parametrize("flaw", ["unknown authority", "expired", "wrong host"])

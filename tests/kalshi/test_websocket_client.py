@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from base.clock import SystemClock
+from base.clock import SystemClock, boot_ms
 from base.errors import TransportError
 from base.feed.clock_offset import ClockOffset
 from base.kalshi.auth import load_signer
@@ -44,8 +44,8 @@ class Feed:
         self.ups: list[int] = []
         self.downs: list[str] = []
         offset = ClockOffset()
-        now_ms = CLOCK.utc_ms()
-        offset.note(now_ms, now_ms, now_ms, now_ms)
+        local_ms, now_ms = boot_ms(CLOCK), CLOCK.utc_ms()
+        offset.note(local_ms, local_ms, now_ms, now_ms)
         own_id = sim.ed25519_key_id if ed25519 else sim.key_id
         path = sim.ed25519_private_key_path if ed25519 else sim.private_key_path
         self.manager = WebSocketManager(
@@ -390,7 +390,9 @@ def test_wanting_during_the_handshake_does_not_break_it(sim: SimulatorServer):
 
     with rude_server(answer_late) as url:
         signer = load_signer(sim.key_id, sim.private_key_path)
-        connector = Connector(url.replace("http", "ws"), signer, CLOCK, Dialer(CLOCK), waker, 2.0)
+        connector = Connector(
+            url.replace("http", "ws"), signer, CLOCK, Dialer(CLOCK), waker, 2.0, ClockOffset()
+        )
         with pytest.raises(HandshakeRefused):
             connector.open(lambda: False)
     assert was_woken.is_set()
@@ -410,7 +412,9 @@ def test_broken_handshake_is_a_transport_error(sim: SimulatorServer, answer: byt
     """Nothing of it reaches the program as another library's exception."""
     with rude_server(lambda connection, head: connection.sendall(answer)) as url:
         signer = load_signer(sim.key_id, sim.private_key_path)
-        connector = Connector(url.replace("http", "ws"), signer, CLOCK, Dialer(CLOCK), Waker(), 1.0)
+        connector = Connector(
+            url.replace("http", "ws"), signer, CLOCK, Dialer(CLOCK), Waker(), 1.0, ClockOffset()
+        )
         with pytest.raises(TransportError):
             connector.open(lambda: False)
 

@@ -46,6 +46,7 @@ def attempt(*outcomes: PastOutcome, number: int = 1, count: str = "10", **change
     parts = {
         "client_order_id": name_of(number), "price": D("0.39"), "exchange_index": 2, "written_ms": NOW_MS - 55_000,
         "sent_ms": NOW_MS - 55_000, "is_unresolved": not outcomes or outcomes[-1].kind == "Unanswered",
+        "goes_again": bool(outcomes) and outcomes[-1].kind == "NotSent",
     }  # fmt: skip
     return PastAttempt(number=number, count=D(count), outcomes=outcomes, **(parts | changes))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from base.model import MarketStatus, ShardStatus, Side
+from base.risk.counting import Holding
 from base.risk.messages import MarketsSeen, PersonAsks, ReadOrders, ShardsSeen
 from base.risk.rules import AlreadyBreached, Rule
 from tests.risk.test_person_restart import restarted
@@ -148,3 +149,29 @@ def test_a_take_profit_that_is_refused_gives_way() -> None:
     assert world.state == "REFUSED"
     falls(world, "0.60", "0.50", "0.40").quiet(1, 0.2)
     assert (world.sends[-1].order.price <= D("0.40"), len(world.sends)) == (True, 2)
+
+
+def test_nothing_is_sold_after_a_cancel_before_its_last_order_is_settled() -> None:
+    """Whether it sold anything was not known: a flatten waits for a report, as the next order would have."""
+    world = armed().bid("0.40").lose()
+    world.tell(PersonAsks(key=KEY, command="cancel", is_confirmed=True))
+    world.tell(PersonAsks(key=KEY, command="flatten")).quiet(2, 0.2)
+    assert (world.state, len(world.sends), "unknown" in world.guard.alarms) == ("TRIGGERED", 1, True)
+    assert any(isinstance(effect, ReadOrders) for effect in world.effects)
+    found = replace(
+        world.report("10", status="executed"), client_order_id=world.sends[0].order.client_order_id
+    )
+    world.tell(found).quiet(0.5, 0.1)
+    assert (world.guard.count, len(world.sends)) == (D(0), 1)
+
+
+def test_after_a_restart_a_cancelled_exit_waits_for_a_report(tmp_path: Path) -> None:
+    """The journal says ten, an older read says more: what the cancelled order did shows in a later one."""
+    before = armed().bid("0.40").lose()
+    before.tell(PersonAsks(key=KEY, command="cancel", is_confirmed=True)).quiet(1)
+    world = restarted(before, tmp_path, bid="0.38")
+    world.guard.holding = Holding.believed(D(10), world.utc_ms())
+    world.rest("0.38").tell(PersonAsks(key=KEY, command="retry")).quiet(1, 0.2)
+    assert (world.state, world.sends) == ("TRIGGERED", [])
+    world.quiet(6).tell(world.positions("4")).rest("0.37").quiet(1, 0.2)
+    assert [send.order.count for send in world.sends] == [D(4)]

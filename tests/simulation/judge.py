@@ -264,6 +264,7 @@ class Judge(Watch):
 
     def _order_left(self, order: dict[str, Any]) -> None:
         client_id, ticker, now_s = order["client_order_id"], order["ticker"], self._scheduler.now_s
+        self._paced_since.pop(ticker, None)
         known = self.attempts.get(client_id)
         row = self._journal_row(client_id)
         if row is None and known is None:
@@ -313,13 +314,21 @@ class Judge(Watch):
             )
 
     def _joined_floors(self, intent_id: str) -> list[Decimal]:
-        if (connection := self._reader()) is None:
-            return []
-        rows = connection.execute(
-            "SELECT inputs FROM transitions WHERE intent_id = ? AND event = 'flatten' ORDER BY seq",
-            (intent_id,),
-        ).fetchall()
-        return [D(json.loads(inputs)["floor"]) for (inputs,) in rows]
+        """The floors that flattens gave the exit, in the journal and after it in the emergency file."""
+        found: list[tuple[int, str]] = []
+        if (connection := self._reader()) is not None:
+            query = (
+                "SELECT at_ms, inputs FROM transitions WHERE intent_id = ? AND event = 'flatten' ORDER BY seq"
+            )
+            found += connection.execute(query, (intent_id,)).fetchall()
+        for row in self._emergency_rows("transitions"):
+            if row["intent_id"] == intent_id and row["event"] == "flatten":
+                inputs = row["inputs"]
+                found.append((row["at_ms"], inputs if isinstance(inputs, str) else json.dumps(inputs)))
+        floors = [D(json.loads(inputs)["floor"]) for _, inputs in dict.fromkeys(found)]
+        # A kept intent is as it was when its order left, after the flatten that lowered it.
+        kept = [D(row["floor"]) for row in self._emergency_rows("intents") if row["intent_id"] == intent_id]
+        return [*floors, *(floor for floor in kept if floors and floor < floors[-1])]
 
     def _check_form(self, order: dict[str, Any], attempt: Attempt) -> None:
         """I13: collar. I20: the id."""
@@ -805,23 +814,27 @@ class Judge(Watch):
 
     def _emergency_row(self, client_id: str) -> tuple[Any, ...] | None:
         """What the emergency file says: its lines are length, checksum and JSON."""
-        path = emergency_path(self._program.journal_path, None)
-        if not path.exists():
+        attempt = next(
+            (row for row in self._emergency_rows("attempts") if row["client_order_id"] == client_id), None
+        )
+        if attempt is None:
             return None
-        rows: dict[str, dict[str, dict[str, Any]]] = {"attempts": {}, "intents": {}}
-        for line in path.read_bytes().rstrip(b"\0").splitlines():
-            for row in json.loads(line[18:]):
-                key = {"attempts": "client_order_id", "intents": "intent_id"}.get(row["table"])
-                if key is not None:
-                    rows[row["table"]][row["values"][key]] = row["values"]
-        attempt = rows["attempts"].get(client_id)
-        intent = None if attempt is None else rows["intents"].get(attempt["intent_id"])
-        if intent is None and attempt is not None:
-            intent = self._intent_row(attempt["intent_id"])
+        # As it was made, if the journal has it: what is kept of it may be of after a flatten.
+        intent = self._intent_row(attempt["intent_id"])
+        if intent is None:
+            kept = (r for r in self._emergency_rows("intents") if r["intent_id"] == attempt["intent_id"])
+            intent = next(kept, None)
         if intent is None:
             return None
         self.reached_states.add("kept in the emergency file")
         return tuple(intent[name] for name in ("intent_id", "quantity", "side", "reason", "level", "floor"))
+
+    def _emergency_rows(self, table: str) -> list[dict[str, Any]]:
+        path = emergency_path(self._program.journal_path, None)
+        if not path.exists():
+            return []
+        lines = path.read_bytes().rstrip(b"\0").splitlines()
+        return [row["values"] for line in lines for row in json.loads(line[18:]) if row["table"] == table]
 
     def _intent_row(self, intent_id: str) -> dict[str, Any] | None:
         if (connection := self._reader()) is None:

@@ -16,6 +16,7 @@ from requests.structures import CaseInsensitiveDict
 from websocket import ABNF
 
 from base.errors import TransportError
+from base.kalshi.auth import stamp_ms
 from base.kalshi.handshake import refused as refused_handshake
 from base.kalshi.websocket_link import LinkLost
 from base.simulator.engine.refusal import Refused
@@ -370,8 +371,11 @@ class Link:
 class Connector:
     """Opens links, in place of sockets."""
 
-    def __init__(self, url: str, signer: Any, clock: Any, dialer: object, waker: Waker, timeout_s: float):
+    def __init__(
+        self, url: str, signer: Any, clock: Any, dialer: object, waker: Waker, timeout_s: float, offset: Any
+    ):
         self._signer, self._clock, self._waker, self._timeout_s = signer, clock, waker, timeout_s
+        self._offset = offset
 
     def open(self, cancelled: Callable[[], bool]) -> Link:
         """As the real one's.
@@ -390,7 +394,7 @@ class Connector:
             raise TransportError("cannot open the feed: refused")
         if isinstance(status, int):
             raise refused_handshake(status, b'{"error":{"code":"planned"}}')
-        headers = self._signer.headers("GET", FEED_PATH, self._clock.utc_ms())
+        headers = self._signer.headers("GET", FEED_PATH, stamp_ms(self._clock, self._offset))
         link = Link(network, self._waker, threads.process_now(), self._clock)
         try:
             link.session = network.exchange.accept(headers, link.push)
