@@ -50,6 +50,7 @@ class Intent:
     position_until_s: float | None = None  # waiting this long for a positions read between rungs
     sold_s: float | None = None
     next_read_s: float = 0.0
+    is_limited: bool = False  # a person named the worst price they take
     is_joined: bool = False  # a person's flatten came while it was open
     cancels: list[PersonAsks] = field(default_factory=list)  # they wait for the answer to what is in flight
 

@@ -103,6 +103,7 @@ def _flatten(guard: Guard, ctx: Context, typed: Decimal | None) -> Said:
     bid = ctx.seen.quote.bid if missing is None else None
     floor = typed if typed is not None or bid is None else floor_of(bid, ctx.settings.max_slippage, grid)
     if guard.intent is not None:
+        guard.intent.is_limited |= typed is not None
         said = _join(guard, ctx, guard.intent, floor)
         # Joined it is. Asked again once a price is proven, it may go lower.
         return (Word.SOON, said) if floor is None and missing is not None else (Word.DONE, said)
@@ -112,7 +113,10 @@ def _flatten(guard: Guard, ctx: Context, typed: Decimal | None) -> Said:
     if floor is None:
         return Word.FLOOR, "nobody bids: name the worst price you take with --floor"
     level = floor if bid is None else bid
-    selling.begin_at(guard, ctx, "FLATTEN", ctx.seen.quote, ctx.now.boot_s, level=level, floor=floor)
+    selling.begin_at(
+        guard, ctx, "FLATTEN", ctx.seen.quote, ctx.now.boot_s,
+        level=level, floor=floor, is_limited=typed is not None,
+    )  # fmt: skip
     return Word.DONE, _stands(guard)
 
 

@@ -118,6 +118,7 @@ def _intent(past: OpenIntent, attempts: list[Attempt], now: Moment) -> Intent:
         sold_s=None if past.sold_ms is None else now.boot_s,
         unlocked=past.unlocked,
         is_joined=past.is_joined,
+        is_limited=past.is_joined or past.reason == "FLATTEN",  # nobody remembers: they may have
     )
 
 

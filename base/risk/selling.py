@@ -29,19 +29,16 @@ def begin(
     ``target`` is the price of a take profit: it sells there or better. Everything else has its floor
     at the stop's trigger minus the allowed slippage.
     """
-    assert guard.stop is not None and ctx.market is not None
-    settings, grid = ctx.settings, ctx.market.grid_of(guard.side)
-    trigger = target if target is not None else guard.stop.trigger or guard.stop.rule.catastrophe
-    assert trigger is not None
-    floor = target if target is not None else floor_of(trigger, settings.max_slippage, grid)
-    chases = settings.below_floor is BelowFloor.CHASE and reason != "TAKE_PROFIT"
-    last_floor = settings.last_floor if chases else None
-    begin_at(guard, ctx, reason, evidence, touched_s, level=trigger, floor=floor, last_floor=last_floor)
+    if target is None:
+        level, floor, last_floor = _levels_of_stop(guard, ctx)
+    else:
+        level, floor, last_floor = target, target, None
+    begin_at(guard, ctx, reason, evidence, touched_s, level=level, floor=floor, last_floor=last_floor)
 
 
 def begin_at(
     guard: Guard, ctx: Context, reason: str, evidence: Quote, touched_s: float,
-    *, level: Decimal, floor: Decimal, last_floor: Decimal | None = None,
+    *, level: Decimal, floor: Decimal, last_floor: Decimal | None = None, is_limited: bool = False,
 ) -> None:  # fmt: skip
     """Make the intent: quantity and floor are fixed now. Then try to send at once."""
     intent = guard.intent = Intent(
@@ -58,6 +55,7 @@ def begin_at(
         touched_s=touched_s,
         bid_touched_s=touched_s if evidence.bid is not None else NEVER_S,
         unlocked=reason != "NO_BID",
+        is_limited=is_limited,
     )
     guard.put(journal_rows.intent(guard, intent))  # with the evidence
     guard.reason = reason
@@ -97,6 +95,7 @@ def press(guard: Guard, ctx: Context) -> None:
         return
     if readiness.is_unsettled(guard, ctx):
         return
+    heed_stop(guard, ctx, intent)
     if not readiness.is_decided(guard, ctx, intent):
         return
     assert ctx.market is not None and ctx.seen is not None
@@ -134,17 +133,42 @@ def restart_ladder(guard: Guard) -> None:
 
 def _is_overtaken(guard: Guard, ctx: Context, intent: Intent) -> bool:
     """A stop takes the market's exit over from a take profit, with its own floor and a new intent."""
-    decision = stop_in_wait(guard, ctx, intent)
-    if decision is None or guard.state is not State.TRIGGERED:
+    if not intent.is_take_profit or guard.state is not State.TRIGGERED:
+        return False
+    if (decision := stop_in_wait(guard, ctx, intent)) is None:
         return False
     endings.withdraw(guard, ctx, "stop_overtakes")
     begin(guard, ctx, decision.reason, decision.evidence, decision.at_s)
     return True
 
 
+def heed_stop(guard: Guard, ctx: Context, intent: Intent) -> None:
+    """A flatten that would not go so low goes as low as the stop, once that asks to leave too.
+
+    Who wants out now must not end with less than who leaves it to the stop, unless they named a price.
+    """
+    if intent.is_limited or not intent.is_flatten or stop_in_wait(guard, ctx, intent) is None:
+        return
+    level, floor, last_floor = _levels_of_stop(guard, ctx)
+    if floor < intent.floor:
+        guard.move(Event.FLATTEN, ctx, floor=floor, before=intent.floor, level=level)
+        intent.floor, intent.last_floor = floor, last_floor
+
+
+def _levels_of_stop(guard: Guard, ctx: Context) -> tuple[Decimal, Decimal, Decimal | None]:
+    """The stop's trigger, the floor of its exit, and the price that a chase goes down to."""
+    assert guard.stop is not None and ctx.market is not None
+    settings, grid = ctx.settings, ctx.market.grid_of(guard.side)
+    trigger = guard.stop.trigger or guard.stop.rule.catastrophe
+    assert trigger is not None
+    last_floor = settings.last_floor if settings.below_floor is BelowFloor.CHASE else None
+    return trigger, floor_of(trigger, settings.max_slippage, grid), last_floor
+
+
 def stop_in_wait(guard: Guard, ctx: Context, intent: Intent) -> Exit | None:
-    """Return what the stop decides while a take profit has the market's exit, if it asks to leave."""
-    if not intent.is_take_profit or ctx.seen is None or ctx.market is None:
+    """Return what the stop decides while another wish has the market's exit, if it asks to leave."""
+    is_other = intent.is_take_profit or intent.is_flatten
+    if not is_other or guard.stop is None or ctx.seen is None or ctx.market is None:
         return None
     decision = deciding.anew(guard, ctx)
     if not isinstance(decision, Exit) or decision.reason == "TAKE_PROFIT":

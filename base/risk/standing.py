@@ -23,7 +23,8 @@ def stand(guard: Guard, ctx: Context) -> None:
     elif guard.state is State.REFUSED:
         guard.ring("refused", ctx)
         is_due = intent.not_before_s > 0.0 and ctx.now.boot_s >= intent.not_before_s
-        if is_due or selling.stop_in_wait(guard, ctx, intent) is not None:
+        gives_way = intent.is_take_profit and selling.stop_in_wait(guard, ctx, intent) is not None
+        if is_due or gives_way:
             guard.move(Event.RETRY, ctx, why="scope may be back" if is_due else "a stop takes over")
             selling.restart_ladder(guard)
             selling.press(guard, ctx)
@@ -36,6 +37,7 @@ def _stand_stuck(guard: Guard, ctx: Context, intent: Intent) -> None:
     guard.ring("stuck", ctx)
     if readiness.is_halted(guard, ctx) or ctx.seen is None or not readiness.is_decided(guard, ctx, intent):
         return
+    selling.heed_stop(guard, ctx, intent)
     bid = ctx.seen.quote.bid
     lowest = min(intent.floor, intent.last_floor or intent.floor)
     if (

@@ -41,6 +41,7 @@ from base.risk.messages import (
     Sweep,
     Tell,
 )
+from base.risk.own_clock import OwnClock
 from base.risk.ports import ExchangeTime, FeedPort, MonitorView, RefresherPort
 from base.risk.reconciler import Reconciler
 from base.risk.rules import StopSettings
@@ -88,7 +89,7 @@ class StopLossMonitor(threading.Thread):
         self._holds = holds
         self._events = events
         self._clock = clock
-        self._exchange_time = exchange_time
+        self._exchange_time, self._own_clock = exchange_time, OwnClock()
         self._crashed, self._counted = crashed, counted
         self.heart = Heartbeat(self.name)
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -193,6 +194,8 @@ class StopLossMonitor(threading.Thread):
         self._next_sweep_s = began.boot_s + self._guards.terms.settings.check_interval_s
         self._guards.sweep(began)
         look_after(self._journal, self._guards, began)
+        measured = self._exchange_time.exchange_ms(round(began.boot_s * 1000))
+        self._own_clock.judge(self._guards, self._clock.utc_ms(), measured, began)
         self._flush()
         if self._holds is not None:
             self._holds.write(unchanged(self._guards.by_key.values(), began))

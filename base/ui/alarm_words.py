@@ -54,6 +54,7 @@ WORDS: dict[str, tuple[Severity, str]] = {
     "key_watch_died": (GUARD, "nobody looks at the API key any more: restart"),
     "config_refused": (BESIDE, "config.yaml was changed and is refused; the old settings hold"),
     "config_watch_died": (BESIDE, "changes of config.yaml are not seen any more: restart"),
+    "clock_wrong": (BESIDE, "this machine's clock is wrong: so are the times in logs, not the exits"),
     "strategy_failed": (BESIDE, "the strategy raises"),
     "alert_channel_failed": (GUARD, "an alert channel takes no messages"),
     "alerts_failed": (GUARD, "alerts cannot be put together; alarms are in the log"),

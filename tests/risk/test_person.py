@@ -419,6 +419,37 @@ def test_nothing_held_is_said_so() -> None:
     world.tell(PersonAsks(key=Key(0, "KXOTHER"), command="flatten"))  # nobody waits for the answer
 
 
+def flattened_high(**more: Any) -> World:
+    """Out now at 0.60, down to 0.50 by default: the order misses, and the price falls through it."""
+    world = armed().bid("0.60").quiet(1)
+    world.tell(PersonAsks(key=KEY, command="flatten", **more)).answer("0").quiet(0.4, step_s=0.1)
+    return falls(world, "0.45")
+
+
+def falls(world: World, *bids: str) -> World:
+    """The price falls, and every order misses."""
+    for bid in bids:
+        world.bid(bid).meanwhile(lambda w: w.answer("0"), 1, 0.1).rest(bid)
+    return world
+
+
+def test_a_flatten_goes_as_low_as_the_stop() -> None:
+    """Who wants out now must not end with less than who leaves it to the stop at 0.40, down to 0.30."""
+    world = flattened_high()
+    assert (world.state, world.sends[-1].order.price) == ("STUCK", D("0.50"))
+    falls(world, "0.40", "0.36")
+    assert world.guard.intent is not None
+    assert (world.guard.intent.floor, world.sends[-1].order.price) == (D("0.30"), D("0.30"))
+    assert [row["inputs"]["level"] for row in moves(world, "flatten")] == [D("0.40")]
+
+
+def test_a_price_that_a_person_named_is_the_worst_they_take() -> None:
+    """They said 0.50, and the stop says less: they are asked by the alarm, not overruled."""
+    world = falls(flattened_high(floor=D("0.50")), "0.40", "0.36").quiet(5)
+    assert (world.state, "stuck" in world.guard.alarms) == ("STUCK", True)
+    assert min(send.order.price for send in world.sends) == D("0.50")
+
+
 # --- cancel -------------------------------------------------------------------------------------------
 
 

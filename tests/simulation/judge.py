@@ -291,7 +291,8 @@ class Judge(Watch):
 
     def _heed_person(self, attempt: Attempt) -> None:
         """A person's flatten that joined the exit before this order: its floor only went down."""
-        floors = self._joined_floors(attempt.intent_id)
+        joined = self._joined_floors(attempt.intent_id)
+        floors = [floor for floor, _ in joined]
         if not floors:
             if self._forgets and self.day is not None and attempt.ticker in self.day.persons.flattened:
                 attempt.reason = "FLATTEN"  # its row may be lost
@@ -300,21 +301,30 @@ class Judge(Watch):
         if any(later > earlier for earlier, later in pairwise([attempt.made_floor, *floors])):
             self.violated("I13", f"a flatten raised the floor of {attempt.intent_id}: {floors}")
         if floors[-1] != attempt.made_floor:
-            self._check_ordered_floor(attempt.ticker, attempt.side, floors[-1])
+            self._check_ordered_floor(attempt.ticker, attempt.side, floors[-1], joined[-1][1])
         attempt.reason, attempt.floor = "FLATTEN", floors[-1]
 
-    def _check_ordered_floor(self, ticker: str, side: str, floor: Decimal) -> None:
-        """I13: what a person named, or a bid that was, less the slippage allowed."""
+    def _check_ordered_floor(
+        self, ticker: str, side: str, floor: Decimal, level: Decimal | None = None
+    ) -> None:
+        """I13: what a person named, or a bid that was, or a stop that was touched, less the slippage allowed."""
         slippage = D(self.plan.settings.get("max_slippage", "0.10"))
         bids = {bid for bid, _ in self._tops[ticker].bids(side, 0.0, self._scheduler.now_s)}
         named = set() if self.day is None else self.day.persons.floors[ticker]
+        is_stops = level is not None and floor >= level - slippage
+        if is_stops and any(bid is not None and bid <= level for bid in bids):
+            self.reached_states.add("a flatten goes as low as the stop")
+            return
         if floor not in named and floor + slippage not in bids and floor > LOWEST:
             self.violated(
                 "I13", f"a flatten of {ticker} goes down to {floor}: nobody named it, nor bid that much"
             )
 
-    def _joined_floors(self, intent_id: str) -> list[Decimal]:
-        """The floors that flattens gave the exit, in the journal and after it in the emergency file."""
+    def _joined_floors(self, intent_id: str) -> list[tuple[Decimal, Decimal | None]]:
+        """The floors that flattens gave the exit, in the journal and after it in the emergency file.
+
+        And the trigger of the stop whose floor it is, if it is one's.
+        """
         found: list[tuple[int, str]] = []
         if (connection := self._reader()) is not None:
             query = (
@@ -325,10 +335,15 @@ class Judge(Watch):
             if row["intent_id"] == intent_id and row["event"] == "flatten":
                 inputs = row["inputs"]
                 found.append((row["at_ms"], inputs if isinstance(inputs, str) else json.dumps(inputs)))
-        floors = [D(json.loads(inputs)["floor"]) for _, inputs in dict.fromkeys(found)]
+        floors = [
+            (D(said["floor"]), D(said["level"]) if "level" in said else None)
+            for said in (json.loads(inputs) for _, inputs in dict.fromkeys(found))
+        ]
         # A kept intent is as it was when its order left, after the flatten that lowered it.
-        kept = [D(row["floor"]) for row in self._emergency_rows("intents") if row["intent_id"] == intent_id]
-        return [*floors, *(floor for floor in kept if floors and floor < floors[-1])]
+        for row in self._emergency_rows("intents"):
+            if row["intent_id"] == intent_id and floors and D(row["floor"]) < floors[-1][0]:
+                floors.append((D(row["floor"]), D(row["level"])))
+        return floors
 
     def _check_form(self, order: dict[str, Any], attempt: Attempt) -> None:
         """I13: collar. I20: the id."""
@@ -620,6 +635,7 @@ class Judge(Watch):
             return
         view = parts.monitor.view()
         standing = set()
+        alarms = set(view.alarms) - {"clock_wrong"}  # of no holding
         for position in view.positions:
             self.reached_states.add(f"state {position.state}")
             self._check_prices(position)
@@ -634,7 +650,7 @@ class Judge(Watch):
             if position.reason == "MARKET_STATE":
                 limit_s = None
             key = (position.key.ticker, position.state)
-            if limit_s is not None and not view.alarms:
+            if limit_s is not None and not alarms:
                 standing.add(key)
                 since_s = self._bad_since.setdefault(key, now_s)
                 if now_s - since_s > limit_s + ALARM_S + 2 * LOOK_S:
