@@ -340,9 +340,13 @@ class Judge(Watch):
             for said in (json.loads(inputs) for _, inputs in dict.fromkeys(found))
         ]
         # A kept intent is as it was when its order left, after the flatten that lowered it.
+        lowest = floors[-1][0] if floors else None
         for row in self._emergency_rows("intents"):
-            if row["intent_id"] == intent_id and floors and D(row["floor"]) < floors[-1][0]:
-                floors.append((D(row["floor"]), D(row["level"])))
+            if row["intent_id"] == intent_id and (lowest is None or D(row["floor"]) < lowest):
+                if lowest is not None or self._intent_row(intent_id) is not None:
+                    slippage = D(self.plan.settings.get("max_slippage", "0.10"))
+                    floors.append((D(row["floor"]), D(row["floor"]) + slippage))
+                lowest = D(row["floor"])
         return floors
 
     def _check_form(self, order: dict[str, Any], attempt: Attempt) -> None:
