@@ -240,8 +240,8 @@ class Departure:
 
     def allows(self, boot_s: Callable[[], float], until_s: float) -> bool:
         """Wait until it may leave, at most until ``until_s`` (boot clock); ``False``: it does not leave."""
-        is_cleared = self.cleared(max(0.0, min(self.leave_by_s, until_s) - boot_s()))
-        return is_cleared and boot_s() <= self.leave_by_s
+        by_s = min(self.leave_by_s, until_s)  # after a suspend it may long be past
+        return self.cleared(max(0.0, by_s - boot_s())) and boot_s() <= by_s
 
 
 AT_ONCE = Departure()

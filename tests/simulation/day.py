@@ -37,6 +37,7 @@ class Ladder:
         self.size = random.choice((D(30), D(200), D("40.50")))
         self.has_asks = True
         self.is_thin = False
+        self.ask_alone = D("0.05")  # less the spread, while nobody bids
         self._random = random
 
     def levels(self) -> tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]:
@@ -51,7 +52,7 @@ class Ladder:
                 max(CENT, self.bid - 6 * CENT): self.size,
             }
         if self.has_asks:
-            ask = min(D("0.99"), (self.bid if self.bid is not None else D("0.05")) + self.spread)
+            ask = min(D("0.99"), (self.bid if self.bid is not None else self.ask_alone) + self.spread)
             theirs = {ask: self.size}
         if self.holding.is_yes:
             return mine, theirs
@@ -121,6 +122,7 @@ class Day:
         self.faults.rest_is = self.faults.feed_is = "up"
         self.faults.feed_is_silent, self.faults.feed_lag_s = False, 0.0
         self.disk.heal()
+        self.network.before_order = None
         self.machine.wall_error_ms = 0
         state = self.exchange.venue.exchange.state
         for index in state.shards:
@@ -239,6 +241,37 @@ class Day:
         before = ladder.bid
         self._price(ladder, None)
         self._later(lambda: self._price(ladder, self.random.choice((before, D("0.34")))), 0.5, 6.0)
+
+    def _offers_only(self, ladder: Ladder) -> None:
+        """Nobody bids, and who wants out comes down: asks where the bid was, then under the trigger."""
+        if ladder.bid is None:
+            return
+        ladder.ask_alone = ladder.bid
+        self._no_bids(ladder)
+
+        def fall() -> None:
+            ladder.ask_alone = max(D("0.30"), ladder.ask_alone - D("0.05"))
+            self._show(ladder.holding.ticker)
+            if ladder.bid is None:
+                self._later(fall, 0.2, 0.6)
+
+        fall()
+
+    def _bids_flee(self, ladder: Ladder) -> None:
+        """Whoever bids is gone when an order comes, and back a moment later."""
+
+        def flee(ticker: str) -> None:
+            if ticker == ladder.holding.ticker and ladder.bid is not None:
+                bid = ladder.ask_alone = ladder.bid
+                self._price(ladder, None)
+                ladder.bid = bid
+                self.scheduler.after(0.03, lambda: self._show(ticker))
+
+        def stay() -> None:
+            self.network.before_order = None
+
+        self.network.before_order = flee
+        self._later(stay, 2.0, 9.0)
 
     def _nobody_at_all(self, ladder: Ladder) -> None:
         ladder.has_asks = False

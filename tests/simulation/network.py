@@ -6,6 +6,7 @@ end is its protocol front. What is under way goes on when the program is killed.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,7 @@ from tests.simulation.exchange import FEED_PATH, SimulatedExchange
 from tests.simulation.faults import Fate, Faults
 from tests.simulation.scheduler import Process, Scheduler, Task, Waits
 
+ORDERS_PATH = "/portfolio/events/orders"
 PING_EVERY_S = 10.0
 
 
@@ -37,6 +39,7 @@ class Network:
         self.faults = faults
         self.watch = watch
         self.links: list[Link] = []
+        self.before_order: Callable[[str], None] | None = None  # told the market as an order arrives
 
     # --- REST -----------------------------------------------------------------------------------
 
@@ -56,6 +59,8 @@ class Network:
             raise TransportError("evidence_too_old")
         self.watch.stage("leaving", method, path)
         seam.bytes_left = True
+        if seam.left_s <= 0:  # as a send with no time left
+            raise requests.ReadTimeout("the call's time is up")
         self.watch.request(method, request.url or "", request.body or b"")
         pending = Pending(self, fate, request, path)
         self.watch.stage("left", method, path)
@@ -112,6 +117,8 @@ class Pending:
         network, fate = self._network, self._fate
         url, body = network.faults.rewrite(self._method, self._url, self._body)
         network.watch.arrived(self._method, url, body)
+        if network.before_order is not None and self._method == "POST" and self._path.endswith(ORDERS_PATH):
+            network.before_order(json.loads(body)["ticker"])
         if fate.answers_instead is not None:
             reply = fate.answers_instead
             if fate.executes:

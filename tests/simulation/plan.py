@@ -36,6 +36,8 @@ EVENTS = {
     "ghost": 0.4,
     "no bids": 0.3,
     "nobody at all": 0.15,
+    "offers only": 0.25,
+    "bids flee": 0.25,
     "wide": 0.3,
     "E16 shard paused": 0.2,
     "E16 exchange paused": 0.1,

@@ -190,10 +190,12 @@ BUGS = (
     Bug(
         "floor from the current bid",
         "risk/selling.py",
-        "    floor = target if target is not None else floor_of(trigger, settings.max_slippage, grid)\n",
-        "    floor = target if target is not None else floor_of(\n"
-        "        evidence.bid or trigger, settings.max_slippage, grid\n"
-        "    )\n",
+        "        level, floor, last_floor = _levels_of_stop(guard, ctx)\n    else:\n",
+        "        level, floor, last_floor = _levels_of_stop(guard, ctx)\n"
+        "        assert ctx.market is not None\n"
+        "        floor = floor_of(\n"
+        "            evidence.bid or level, ctx.settings.max_slippage, ctx.market.grid_of(guard.side)\n"
+        "        )\n    else:\n",
     ),
     Bug(
         "a take profit blocks the stop",
@@ -221,7 +223,7 @@ BUGS = (
     Bug(
         "a pace limit that never lets go",
         "risk/limits.py",
-        "            waits.append(self._ids[0] + WINDOW_S)\n",
+        "            waits.append(self._ids[-most] + WINDOW_S)\n",
         "            waits.append(now_s + WINDOW_S)\n",
         is_rare=True,
     ),
