@@ -17,11 +17,13 @@ from pathlib import Path
 
 from base.app.lock_owner import LockOwner, owner_in
 from base.errors import ConfigError
-from base.risk.emergency import emergency_path
+from base.risk.emergency import MEMORY, emergency_path
 from base.risk.journal_head import JournalHead
 
 LONGEST_SOCKET_PATH = 100
 """Bytes a socket's path may have: 107 on Linux, 103 on macOS. See: man unix(7), man unix(4)."""
+_LONGEST_PATH = 4096
+_OF_KALSHI = ("demo", "production")
 _POINTER = "simulated-current"
 _RUN = re.compile(r"simulated-([0-9a-f]{12}|key-.*)")
 
@@ -31,11 +33,15 @@ class InUse(ConfigError):
 
 
 class AccountFolder:
-    """One account's folder. ``claim`` makes this process its only owner."""
+    """One account's folder. ``claim`` makes this process its only owner.
 
-    def __init__(self, path: Path):
+    ``machine_lock``: taken as well, so that the account is not guarded from two folders of one machine.
+    """
+
+    def __init__(self, path: Path, machine_lock: Path | None = None):
         self.path = path
-        self._lock_file: int | None = None
+        self._machine_lock = machine_lock
+        self._lock_files: list[int] = []
 
     @property
     def journal(self) -> Path:
@@ -134,7 +140,30 @@ class AccountFolder:
                 "paths.data", f"a monitor already guards this account (process {who}): stop it first"
             ) from None
         LockOwner.this_process().write(lock)
-        self._lock_file = lock
+        self._lock_files.append(lock)
+        if self._machine_lock is not None:
+            self._claim_machine(self._machine_lock)
+
+    def _claim_machine(self, path: Path) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            lock = os.open(path, flags, 0o600)
+        except OSError as e:
+            self.release()
+            raise ConfigError("paths.data", f"{path}, a lock, cannot be opened: {e.strerror}") from e
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            where = os.pread(lock, _LONGEST_PATH, 0).decode(errors="replace").strip() or "another folder"
+            os.close(lock)
+            self.release()
+            raise InUse(
+                "paths.data",
+                f"a monitor guards this account already, from {where}: stop it first",
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, os.fsencode(self.path.absolute()), 0)
+        self._lock_files.append(lock)
 
     def owner(self) -> LockOwner | None:
         """Who took the lock last; ``None``: nobody, or it cannot be read. It may have ended since."""
@@ -149,9 +178,8 @@ class AccountFolder:
 
     def release(self) -> None:
         """Let another process own the folder."""
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        while self._lock_files:
+            os.close(self._lock_files.pop())
 
     def socket_to_bind(self) -> Path:
         """Where to bind the control socket: in the folder, or linked from there if the path is too long."""
@@ -172,9 +200,17 @@ class AccountFolder:
         self.socket.unlink(missing_ok=True)
 
 
-def folder_of(data: Path, environment: str, account_hash: str) -> AccountFolder:
-    """The folder of one account in one environment."""
-    return AccountFolder(data / f"{environment}-{account_hash}")
+def folder_of(data: Path, environment: str, account_hash: str, *, is_live: bool = False) -> AccountFolder:
+    """The folder of one account in one environment. One that trades at Kalshi is guarded once a machine."""
+    name = f"{environment}-{account_hash}"
+    is_once = is_live and environment in _OF_KALSHI
+    return AccountFolder(data / name, _machine_lock(name) if is_once else None)
+
+
+def _machine_lock(name: str) -> Path:
+    """The lock of one user's account, wherever its folder lies."""
+    memory = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+    return memory / f"kalshi-stop-loss-{os.geteuid()}-{name}.lock"
 
 
 def note_current(data: Path, folder: AccountFolder) -> None:

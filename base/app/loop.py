@@ -188,7 +188,8 @@ class TradingApp:
             reached = embedded.start_account(self.config.paths.emergency)
             self._watchdog.watch(Heartbeat("embedded exchange"), lambda: embedded.is_running)
         access = access_to(self.config, self._environ, reached)
-        folder = folder_of(data, access.environment, access.signer.account_hash)
+        hash_ = access.signer.account_hash
+        folder = folder_of(data, access.environment, hash_, is_live=self.config.is_live)
         patience_s = LOCK_PATIENCE_S if child is not None and child.deaths else 0.0
         claim_in_turn(folder, patience_s, self._clock, self.stopping)
         self._stops.add("lock", lambda _: folder.release())

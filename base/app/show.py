@@ -108,7 +108,8 @@ def account_folder(config: Config) -> AccountFolder:
     key_id = key_id_of(config, os.environ)
     if not key_id:
         raise ConfigError("exchange.key_id", "is empty: set it, or KALSHI_API_KEY_ID")
-    return folder_of(data, config.exchange.environment, account_hash(key_id))
+    environment = config.exchange.environment
+    return folder_of(data, environment, account_hash(key_id), is_live=config.is_live)
 
 
 def _print_status(report: dict[str, Any]) -> None:

@@ -107,6 +107,12 @@ def _flatten(guard: Guard, ctx: Context, typed: Decimal | None) -> Said:
         said = _join(guard, ctx, guard.intent, floor)
         # Joined it is. Asked again once a price is proven, it may go lower.
         return (Word.SOON, said) if floor is None and missing is not None else (Word.DONE, said)
+    if typed is not None and bid is not None and typed > bid:
+        # It would stand there with the market's only exit, and no stop would sell.
+        return Word.REFUSED, (
+            f"nobody bids {price_text(typed)}, the best bid is {price_text(bid)}: nothing was begun, "
+            "what protects it goes on"
+        )
     if floor is None and missing is not None:
         _look(guard, ctx)
         return Word.SOON, f"its price is not proven (no {missing})"

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from base.app.account_folder import AccountFolder, current_folder, drop_old_runs, folder_of, note_current
+from base.app.account_folder import (
+    AccountFolder,
+    InUse,
+    current_folder,
+    drop_old_runs,
+    folder_of,
+    note_current,
+)
 from base.risk.emergency import emergency_path
 
 
@@ -57,3 +64,32 @@ def test_old_runs_go_and_others_stay(tmp_path: Path) -> None:
     left = {path.name for path in tmp_path.iterdir()}
     in_use.release()
     assert left == {run.name for run in (runs[0], *runs[3:])} | {"demo-000000000000"}
+
+
+@pytest.mark.parametrize("environment", ["demo", "production"])
+def test_an_account_is_guarded_once_a_machine(tmp_path: Path, environment: str) -> None:
+    """From two folders it would be sold twice: the second is refused, and told which is the first."""
+    key = f"test{os.getpid():08x}"
+    first = folder_of(tmp_path / "one", environment, key, is_live=True)
+    second = folder_of(tmp_path / "two", environment, key, is_live=True)
+    first.claim()
+    try:
+        with pytest.raises(InUse, match=f"already, from {first.path}"):
+            second.claim()
+        with pytest.raises(InUse, match="process"):
+            folder_of(tmp_path / "one", environment, key, is_live=True).claim()
+        paper = folder_of(tmp_path / "two", environment, key)
+        paper.claim()  # sends nothing: it may look on; and the refused one left its folder free
+        paper.release()
+    finally:
+        first.release()
+    second.claim()
+    second.release()
+    assert second._machine_lock is not None
+    second._machine_lock.unlink()
+
+
+def test_exchanges_of_ones_own_are_not_the_machines(tmp_path: Path) -> None:
+    """Embedded ones, and tests of another: the same key there is not the same account."""
+    for name in ("one", "two"):
+        folder_of(tmp_path / name, "custom", "a1", is_live=True).claim()

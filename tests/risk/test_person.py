@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from base.model import Key, MarketStatus
+from base.model import Key, MarketStatus, Side
 from base.risk.guards import Buried
 from base.risk.messages import (
     ConfirmPrice,
@@ -218,11 +218,14 @@ def test_a_flatten_in_a_quiet_market_waits_for_no_probe() -> None:
 def test_stuck_flatten_goes_on_when_somebody_bids_its_floor() -> None:
     """No level has to be touched for it."""
     world = armed()
-    ask(world, "flatten", floor=D("0.60"))
+    ask(world, "flatten", floor=D("0.52"))
+    world.bid("0.48").answer("0").quiet(0.5, step_s=0.1)
     assert world.state == "STUCK"
-    assert told(world)[-1].said == "nobody bids 0.6000 or more; it goes on when somebody does"
+    heard = ask(world, "flatten", floor=D("0.52"))
+    assert heard is not None
+    assert heard.said.endswith("nobody bids 0.5200 or more; it goes on when somebody does")
     world.bid("0.61").quiet(0.5, step_s=0.1)
-    assert world.sends[0].order.price == D("0.60")
+    assert world.sends[-1].order.price == D("0.60")
 
 
 def test_floor_that_is_lowered_frees_a_stuck_exit() -> None:
@@ -431,6 +434,17 @@ def falls(world: World, *bids: str) -> World:
     for bid in bids:
         world.bid(bid).meanwhile(lambda w: w.answer("0"), 1, 0.1).rest(bid)
     return world
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_floor_that_nobody_bids_begins_nothing(side: Side) -> None:
+    """It would stand STUCK while the price falls through the stop: the stop goes on instead."""
+    world = armed(side=side).bid("0.54").quiet(1)
+    heard = ask(world, "flatten", floor=D("0.90"))
+    assert heard is not None
+    assert (heard.word, world.state) == (Word.REFUSED, "ARMED")
+    assert heard.said.startswith("nobody bids 0.9000, the best bid is 0.5400")
+    assert len(world.bid("0.45").bid("0.40").sends) == 1
 
 
 def test_a_flatten_goes_as_low_as_the_stop() -> None:

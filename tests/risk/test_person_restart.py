@@ -78,12 +78,13 @@ def test_flatten_in_flight_is_settled_first(tmp_path: Path) -> None:
 
 def test_flatten_of_what_no_stop_covers_goes_on(tmp_path: Path) -> None:
     """It needs none, and none is made up for it."""
-    before = asked(World(STOP, adopt_default=False).hold().bid("0.52"), "flatten", floor=D("0.60"))
+    before = asked(World(STOP, adopt_default=False).hold().bid("0.52"), "flatten", floor=D("0.52"))
+    before.answer("0").bid("0.45").quiet(1, step_s=0.2)
     assert before.state == "STUCK"
     world = restarted(before, tmp_path, adopt_default=False)
     assert (world.guard.stop, world.guard.intent.touched_s) == (None, NEVER_S)  # type: ignore[union-attr]
     world.bid("0.65").quiet(1, step_s=0.2)
-    assert len(world.sends) == 1
+    assert [send.order.price for send in world.sends] == [D("0.64")]
 
 
 @pytest.mark.parametrize("is_resized", [False, True])
