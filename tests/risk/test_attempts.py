@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from base.model import ExitOrder, Fill, Key, OrderReport, Side
-from base.risk.counting import AS_OF_MARGIN_MS, Attempt, Holding
+from base.risk.counting import AS_OF_MARGIN_MS, Attempt, Holding, attempt_of
 from base.risk.intent import client_order_id
 from tests.risk.test_counting import fill
 
@@ -151,6 +151,45 @@ def test_what_an_order_sold_is_off_what_is_held(
     if read_ms is not None:
         held.report(D(4), read_ms)
     assert held.has_counted(one) is is_counted
+
+
+@pytest.mark.parametrize(
+    ("answered", "is_terminal", "read_ms", "is_counted"),
+    [
+        pytest.param(None, False, None, False, id="nothing is known of it"),
+        pytest.param("4", False, None, False, id="a part, and more may come"),
+        pytest.param(None, True, None, True, id="it ended with nothing"),
+        pytest.param("10", False, None, True, id="all of it"),
+        pytest.param("11", False, None, True, id="more than all: nothing more can come"),
+        pytest.param(None, False, 2_001 + AS_OF_MARGIN_MS, True, id="a read of after it"),
+        pytest.param(None, False, 2_000 + AS_OF_MARGIN_MS, False, id="a read that need not show it"),
+    ],
+)
+def test_an_order_that_a_person_gave_up_is_open_until_something_says_more(
+    answered: str | None, is_terminal: bool, read_ms: int | None, is_counted: bool
+) -> None:
+    """Nobody waits for its answer, but what it did is not off what is held before that is known."""
+    one, held = attempt(), Holding(D(10), 1_000)
+    one.is_open, one.counted_ms, one.is_terminal = True, 2_000, is_terminal
+    if answered is not None:
+        one.answered = D(answered)
+        one.fills["a"] = fill("a", answered, 1_900, None)
+    if read_ms is not None:
+        held.report(D(4), read_ms)
+    assert held.has_counted(one) is is_counted
+
+
+def test_orders_are_known_by_either_name() -> None:
+    """Ours, or the exchange's once it was told; a name that is not there names nobody."""
+    orders = [replace(attempt(), number=n, order_id=order_id) for n, order_id in enumerate(["b", None, "d"])]
+    for one, name in zip(orders, "bcd", strict=True):
+        one.order = replace(one.order, client_order_id=name)
+    assert [attempt_of(orders, name, None) for name in "bcd"] == orders
+    assert attempt_of(orders, None, "d") is orders[2]
+    assert attempt_of(orders, "c", "b") is orders[0]
+    for stranger in (None, "a", "cc", "e"):
+        assert attempt_of(orders, stranger, stranger) is None
+    assert attempt_of(orders, "x", "d") is orders[2]
 
 
 def test_fills_in_doubt_are_not_counted() -> None:
