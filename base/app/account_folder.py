@@ -176,6 +176,12 @@ class AccountFolder:
         finally:
             os.close(lock)
 
+    @property
+    def is_owned(self) -> bool:
+        """Whether a process that lives guards this account."""
+        owner = self.owner()
+        return owner is not None and owner.holds(self.lock)
+
     def release(self) -> None:
         """Let another process own the folder."""
         while self._lock_files:
@@ -221,7 +227,18 @@ def note_current(data: Path, folder: AccountFolder) -> None:
 
 
 def current_folder(data: Path) -> AccountFolder | None:
-    """The folder of the newest run on the embedded exchange; ``None``: there was none."""
+    """The folder of the newest run on the embedded exchange that still runs, or else of the newest at all.
+
+    ``None``: there was none.
+    """
+    newest = _newest_run(data)
+    if newest is None or newest.is_owned:
+        return newest
+    runs = sorted(_runs(data), key=lambda run: run.stat().st_mtime, reverse=True)
+    return next((run for run in map(AccountFolder, runs) if run.is_owned), newest)
+
+
+def _newest_run(data: Path) -> AccountFolder | None:
     try:
         name = (data / _POINTER).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
@@ -239,10 +256,13 @@ def connectable(socket_path: Path) -> Path | None:
         return None
 
 
+def _runs(data: Path) -> list[Path]:
+    return [path for path in data.glob("simulated-*") if _RUN.fullmatch(path.name) and path.is_dir()]
+
+
 def drop_old_runs(data: Path, emergency: str | None = None, keep: int = 5) -> None:
     """Remove what old runs on the embedded exchange left: each had a key and an account of its own."""
-    runs = [path for path in data.glob("simulated-*") if _RUN.fullmatch(path.name) and path.is_dir()]
-    for path in sorted(runs, key=lambda run: run.stat().st_mtime)[:-keep]:
+    for path in sorted(_runs(data), key=lambda run: run.stat().st_mtime)[:-keep]:
         folder = AccountFolder(path)
         with contextlib.suppress(ConfigError):  # still in use by another process
             folder.claim()

@@ -93,3 +93,22 @@ def test_exchanges_of_ones_own_are_not_the_machines(tmp_path: Path) -> None:
     """Embedded ones, and tests of another: the same key there is not the same account."""
     for name in ("one", "two"):
         folder_of(tmp_path / name, "custom", "a1", is_live=True).claim()
+
+
+def test_commands_mean_the_run_that_lives(tmp_path: Path) -> None:
+    """A second one came and went: the pointer names it, the first still guards."""
+    first, second = (AccountFolder(tmp_path / f"simulated-{n:012x}") for n in (1, 2))
+    first.claim()
+    second.claim()
+    note_current(tmp_path, second)
+    found = current_folder(tmp_path)
+    assert found is not None
+    assert found.path == second.path
+    second.release()
+    found = current_folder(tmp_path)
+    assert found is not None
+    assert found.path == first.path
+    first.release()
+    found = current_folder(tmp_path)
+    assert found is not None
+    assert found.path == second.path
