@@ -161,9 +161,10 @@ class AccountFolder:
                 "paths.data",
                 f"a monitor guards this account already, from {where}: stop it first",
             ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, os.fsencode(self.path.absolute()), 0)
         self._lock_files.append(lock)
+        with contextlib.suppress(OSError):  # no room: the lock holds all the same
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, os.fsencode(self.path.absolute()), 0)
 
     def owner(self) -> LockOwner | None:
         """Who took the lock last; ``None``: nobody, or it cannot be read. It may have ended since."""

@@ -48,9 +48,11 @@ def _look(guard: Guard, ctx: Context) -> None:
     if ctx.market is not None and ctx.market.status.is_settling:
         endings.retire(guard, ctx)
         return
-    if guard.count == 0:
+    if guard.is_gone:
         endings.gone(guard, ctx)
         return
+    if guard.count == 0:
+        return  # sold by its answers: the reports that say so are asked for
     if not _has_stop(guard, ctx):
         return
     if ctx.market is not None and not ctx.market.is_open_at(ctx.now.exchange_ms):

@@ -38,6 +38,7 @@ class Holding:
         self._listed_ms: int | None = None  # of the newest fill that does not say it
         self._unsure = ZERO  # signed contracts of fills that the newest evidence may hold or not
         self._trades: set[str] = set()
+        self._doubted: set[str] = set()  # of them, those that the newest evidence may hold or not
         self._zero_or_flip_reads: list[tuple[int, Decimal]] = []
 
     @classmethod
@@ -86,6 +87,8 @@ class Holding:
     def _doubt(self, fill: Fill) -> None:
         self.is_certain = False
         self._unsure += fill.signed_count
+        if not self._is_after(fill.ts_ms + AS_OF_MARGIN_MS):
+            self._doubted.add(fill.trade_id)
 
     @property
     def may_be_gone(self) -> bool:
@@ -103,11 +106,15 @@ class Holding:
 
     def has_counted(self, attempt: Attempt) -> bool:
         """Whether all that an order sold is off what is held: by its fills, or by a read of after it."""
-        is_settled = not attempt.is_open or attempt.is_terminal or attempt.filled >= attempt.order.count
-        is_seen = attempt.filled <= attempt.filled_by_fills
-        if is_settled and is_seen and (self.is_certain or attempt.filled == ZERO):
+        if (attempt.is_settled or not attempt.is_open) and self.unseen(attempt) == ZERO:
             return True
         return attempt.counted_ms is not None and self._is_after(attempt.counted_ms + AS_OF_MARGIN_MS)
+
+    def unseen(self, attempt: Attempt) -> Decimal:
+        """Contracts that an order sold and that may not be off what is held: no fill, or one in doubt."""
+        shown = (fill for trade_id, fill in attempt.fills.items() if trade_id not in self._doubted)
+        taken_off = max(attempt.taken_off, sum((abs(fill.signed_count) for fill in shown), ZERO))
+        return max(ZERO, attempt.filled - taken_off)
 
     def is_later(self, ts_ms: int) -> bool:
         """Whether what happened at that moment cannot be part of the newest evidence yet."""
@@ -125,6 +132,7 @@ class Holding:
         self.signed, self.basis_ms, self._basis_is_fill = signed, moment_ms, by_fill
         self._until_ms = until_ms
         self.is_certain, self.is_guess, self._unsure = True, False, ZERO
+        self._doubted.clear()
         self._basis_names_position = False
 
     def is_eligible(self, as_of_ms: int | None) -> bool:
@@ -141,6 +149,8 @@ class Holding:
         different moments: one answer of an exchange in trouble proves nothing.
         """
         self.is_contradicted = False
+        if as_of_ms is not None and until_ms is not None:
+            as_of_ms = min(as_of_ms, until_ms + CLOCK_MARGIN_MS)  # nothing is read before it happens
         if not self.is_eligible(as_of_ms) or as_of_ms is None or self._is_after(as_of_ms):
             return False
         keeps_side = signed * self.signed > ZERO
@@ -176,11 +186,17 @@ class Attempt:
     answered_fee: Decimal | None = None  # dollars per contract
     reported: Decimal | None = None
     counted_ms: int | None = None  # exchange time by which all of that had happened
+    taken_off: Decimal = ZERO  # contracts by which a report lowered what is held, with no fill to say why
     is_open: bool = False  # its exit was cancelled before anything said what became of it
     is_terminal: bool = False  # the exchange says nothing more will fill
     absences: int = 0  # complete reads past the margin that did not show it
     absent_as_of_ms: int | None = None
     fills: dict[str, Fill] = field(default_factory=dict)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more of it will fill."""
+        return self.is_terminal or self.filled >= self.order.count
 
     @property
     def filled_by_fills(self) -> Decimal:

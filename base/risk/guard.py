@@ -113,14 +113,34 @@ class Guard:
         return max(signed - self._unseen, ZERO)
 
     @property
+    def is_gone(self) -> bool:
+        """Whether nothing is held on this side by fills and reports; an answer alone says no such thing."""
+        return (self.holding.signed if self.side is Side.YES else -self.holding.signed) <= ZERO
+
+    @property
     def _unseen(self) -> Decimal:
         late = (attempt for attempt in self.past if not self.holding.has_counted(attempt))
-        return sum((attempt.filled - attempt.filled_by_fills for attempt in late), ZERO)
+        return sum((self.holding.unseen(attempt) for attempt in late), ZERO)
 
     def leave_behind(self, intent: Intent) -> None:
         """Its exit ends with contracts left: what its orders sold is still to be counted."""
         self.past += intent.attempts
+        self._credit_past(intent.taken_off)
         self.forget_counted()
+
+    def credit(self, lowered: Decimal) -> None:
+        """A report lowered what is held by so much and no fill says why: orders that sold it do."""
+        left = self._credit_past(lowered)
+        if self.intent is not None:
+            self.intent.taken_off += left  # the answer may still be on its way
+
+    def _credit_past(self, lowered: Decimal) -> Decimal:
+        for attempt in self.past:
+            unseen = self.holding.unseen(attempt)
+            part = min(lowered, unseen)
+            attempt.taken_off = attempt.filled - unseen + part
+            lowered -= part
+        return lowered
 
     def forget_counted(self) -> None:
         """Let go of past orders that are off what is held."""

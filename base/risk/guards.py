@@ -227,9 +227,9 @@ class Guards:
             del self.keys_of[guard.key.ticker]
         self._remember(guard, ctx)
         signed = guard.holding.signed
-        if guard.state is State.CLOSED and signed != 0 and not guard.holding.is_certain:
+        if guard.state is State.CLOSED and signed != 0:
             self.out.put(ReadPositions(guard.key.subaccount))
-        elif guard.state is State.CLOSED and (guard.count or guard.has_flipped):
+        if guard.state is State.CLOSED and guard.holding.is_certain and (guard.count or guard.has_flipped):
             position = Position(
                 ticker=guard.key.ticker,
                 side=Side.YES if signed > 0 else Side.NO,
@@ -238,8 +238,7 @@ class Guards:
                 subaccount=guard.key.subaccount,
             )
             rest = self.begin(position, ctx.now, holding=guard.holding)
-            rest.is_cancelled, rest.past = guard.is_cancelled, guard.past
-            self.out.put(ReadPositions(guard.key.subaccount))
+            rest.is_cancelled, rest.past = guard.is_cancelled, [] if guard.has_flipped else guard.past
 
     def _remember(self, guard: Guard, ctx: Context) -> None:
         intent = guard.intent

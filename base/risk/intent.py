@@ -50,6 +50,8 @@ class Intent:
     position_until_s: float | None = None  # waiting this long for a positions read between rungs
     sold_s: float | None = None
     next_read_s: float = 0.0
+    taken_off: Decimal = ZERO  # contracts by which reports lowered what is held meanwhile, unexplained
+    is_retried: bool = False  # a reconnect let it try an inactive market again, once
     is_limited: bool = False  # a person named the worst price they take
     is_joined: bool = False  # a person's flatten came while it was open
     cancels: list[PersonAsks] = field(default_factory=list)  # they wait for the answer to what is in flight

@@ -75,6 +75,13 @@ def _resume(guards: Guards, ticker: str, now: Moment) -> None:
 
 
 def let_go_on(guard: Guard) -> None:
-    """What waits for its market need not wait longer. A refusal is tried again at its own time."""
-    if guard.intent is not None and guard.state is not State.REFUSED:
-        guard.intent.not_before_s = 0.0
+    """What waits for its market need not wait longer. What else holds an exit up has a time of its own."""
+    if guard.intent is not None and guard.state is State.WAITING:
+        guard.intent.not_before_s, guard.intent.is_retried = 0.0, False
+
+
+def try_again_once(guard: Guard) -> None:
+    """What reopened its market may have been missed while the feed was down: one order finds out."""
+    if guard.intent is not None and not guard.intent.is_retried:
+        let_go_on(guard)
+        guard.intent.is_retried = guard.state is State.WAITING

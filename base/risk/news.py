@@ -280,7 +280,7 @@ def _relinked(guards: Guards, now: Moment) -> None:
     for subaccount in sorted(guards.terms.subaccounts):
         _catch_up(guards, subaccount, now)
     for guard in guards.by_key.values():
-        market_news.let_go_on(guard)  # what reopened its market may have been missed
+        market_news.try_again_once(guard)
         if guard.intent is not None:
             guards.out.put(ReadOrders(guard.key, guard.intent.began_ms - CREATED_MARGIN_MS))
 

@@ -102,17 +102,18 @@ def _flatten(guard: Guard, ctx: Context, typed: Decimal | None) -> Said:
     missing = missing_proof(ctx.seen, ctx.now.boot_s)
     bid = ctx.seen.quote.bid if missing is None else None
     floor = typed if typed is not None or bid is None else floor_of(bid, ctx.settings.max_slippage, grid)
+    is_too_high = typed is not None and bid is not None and typed > bid
+    if is_too_high and (guard.intent is None or guard.intent.is_take_profit):
+        # It would stand there with the market's only exit, and no stop would sell.
+        return Word.REFUSED, (
+            f"nobody bids {price_text(typed or ZERO)}, the best bid is {price_text(bid or ZERO)}: "
+            "nothing was begun, what protects it goes on"
+        )
     if guard.intent is not None:
         guard.intent.is_limited |= typed is not None
         said = _join(guard, ctx, guard.intent, floor)
         # Joined it is. Asked again once a price is proven, it may go lower.
         return (Word.SOON, said) if floor is None and missing is not None else (Word.DONE, said)
-    if typed is not None and bid is not None and typed > bid:
-        # It would stand there with the market's only exit, and no stop would sell.
-        return Word.REFUSED, (
-            f"nobody bids {price_text(typed)}, the best bid is {price_text(bid)}: nothing was begun, "
-            "what protects it goes on"
-        )
     if floor is None and missing is not None:
         _look(guard, ctx)
         return Word.SOON, f"its price is not proven (no {missing})"

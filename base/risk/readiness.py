@@ -67,7 +67,8 @@ def is_unsettled(guard: Guard, ctx: Context) -> bool:
     After a restart nobody remembers the order: there the next report says what is held.
     """
     is_guess = guard.is_cancelled and guard.holding.is_guess
-    if not is_guess and not any(attempt.is_open for attempt in guard.past):
+    if not is_guess and not any(a.is_open and not a.is_settled for a in guard.past):
+        guard.hush("unknown")
         return False
     guard.reason = "unsettled"
     guard.ring("unknown", ctx)  # the reads are asked for in every step

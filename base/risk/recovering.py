@@ -149,7 +149,7 @@ def _attempt(past: OpenIntent, attempt: PastAttempt, now: Moment) -> Attempt:
 def _take_answer(attempt: Attempt, said: PastOutcome) -> None:
     attempt.order_id, attempt.answered = said.order_id, said.filled
     attempt.answered_price, attempt.answered_fee = said.price, said.fee
-    attempt.is_terminal = said.remaining == ZERO
+    attempt.is_terminal, attempt.counted_ms = said.remaining == ZERO, said.at_ms
 
 
 def _resend(past: OpenIntent, attempts: list[Attempt]) -> Attempt | None:

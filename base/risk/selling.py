@@ -150,9 +150,10 @@ def heed_stop(guard: Guard, ctx: Context, intent: Intent) -> None:
     if intent.is_limited or not intent.is_flatten or stop_in_wait(guard, ctx, intent) is None:
         return
     level, floor, last_floor = _levels_of_stop(guard, ctx)
+    floor = floor if last_floor is None else min(floor, last_floor)
     if floor < intent.floor:
         guard.move(Event.FLATTEN, ctx, floor=floor, before=intent.floor, level=level)
-        intent.floor, intent.last_floor = floor, last_floor
+        intent.floor = floor
 
 
 def _levels_of_stop(guard: Guard, ctx: Context) -> tuple[Decimal, Decimal, Decimal | None]:
@@ -205,6 +206,9 @@ def _no_room(guard: Guard, ctx: Context, intent: Intent) -> None:
     if intent.is_take_profit:
         endings.withdraw(guard, ctx, "missed")
         return
+    if _nobody_bids_what_was_named(guard, ctx, intent):
+        endings.withdraw(guard, ctx, "nobody_bids_floor")
+        return
     guard.reason = "no_bid_inside_floor" if intent.tried is None else "ladder_ended"
     guard.move(Event.NO_ROOM, ctx, why=guard.reason)
     guard.line(
@@ -213,6 +217,12 @@ def _no_room(guard: Guard, ctx: Context, intent: Intent) -> None:
     )  # fmt: skip
     guard.ring("stuck", ctx)
     guard.wake_at(ctx.now.boot_s + 0.2)
+
+
+def _nobody_bids_what_was_named(guard: Guard, ctx: Context, intent: Intent) -> bool:
+    """A flatten at a price above what was proven later: the stop must not wait behind it."""
+    is_hopeless = intent.reason == "FLATTEN" and intent.is_limited and not intent.attempts
+    return is_hopeless and guard.stop is not None and ctx.seen is not None and ctx.seen.quote.bid is not None
 
 
 # --- sending -------------------------------------------------------------------------------------

@@ -88,6 +88,8 @@ def absorb_fill(guard: Guard, ctx: Context, fill: Fill) -> None:
         attempt.fills[fill.trade_id] = fill
     if guard.is_over or not guard.holding.add_fill(fill):
         return
+    if fill.post_position is not None:
+        _credit(guard, before + fill.signed_count)
     guard.forget_counted()
     guard.claimed_s = None
     if not guard.holding.is_certain:
@@ -130,23 +132,32 @@ def absorb_orders_read(guard: Guard, ctx: Context, read: OrdersRead) -> None:
         read.fills, key=lambda fill: fill.ts_ms
     ):  # lists begin with the newest, or with the oldest
         absorb_fill(guard, ctx, fill)
+    for attempt in guard.past:
+        if attempt.is_open and _is_absent(attempt, read):
+            attempt.is_open = False
     intent = guard.intent
     if intent is None or intent.last is None or guard.state is not State.UNKNOWN:
         return
-    attempt = intent.last
+    if _is_absent(intent.last, read):
+        intent.resend = intent.last
+        guard.hush("unknown")
+        guard.move(Event.ABSENT, ctx, as_of_ms=read.as_of_ms)
+        guard.line("FOUND", intent=intent.id, attempt=intent.last.number, reason="absent", count=ZERO)
+
+
+def _is_absent(attempt: Attempt, read: OrdersRead) -> bool:
+    """Whether this read is the second that should have shown the order and did not."""
     is_shown = attempt.order_id is not None or any(
         report.client_order_id == attempt.order.client_order_id for report in read.orders
     )
     if is_shown or not _proves_absence(attempt, read.as_of_ms):
-        return
+        return False
     attempt.absences += 1
     attempt.absent_as_of_ms = read.as_of_ms
-    if attempt.absences >= ABSENCES_NEEDED:
-        attempt.absences = 0
-        intent.resend = attempt
-        guard.hush("unknown")
-        guard.move(Event.ABSENT, ctx, as_of_ms=read.as_of_ms)
-        guard.line("FOUND", intent=intent.id, attempt=attempt.number, reason="absent", count=ZERO)
+    if attempt.absences < ABSENCES_NEEDED:
+        return False
+    attempt.absences = 0
+    return True
 
 
 def is_contradicted(guard: Guard, ctx: Context) -> bool:
@@ -186,6 +197,7 @@ def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_m
     before, count = guard.holding.signed, guard.count
     signed = listed.signed if listed is not None else ZERO
     is_change = guard.holding.report(signed, as_of_ms, ctx.now.exchange_ms)
+    _credit(guard, before)
     guard.forget_counted()
     if guard.intent is not None:
         guard.intent.position_until_s = None
@@ -197,6 +209,13 @@ def absorb_position(guard: Guard, ctx: Context, listed: Position | None, as_of_m
         guard.entry = listed.entry if is_change else guard.entry
     if is_change:
         _resized(guard, ctx, count, "external")
+
+
+def _credit(guard: Guard, expected: Decimal) -> None:
+    """The report says that less is held than was ``expected`` (signed)."""
+    lowered = expected - guard.holding.signed if guard.side is Side.YES else guard.holding.signed - expected
+    if lowered > ZERO and not guard.is_gone:
+        guard.credit(lowered)
 
 
 def _sold_since(guard: Guard) -> Decimal:
@@ -249,10 +268,10 @@ def _resized(guard: Guard, ctx: Context, before: Decimal, why: str) -> None:
     """The count changed without an exit: remake the stop, or end the epoch when it is gone or turned over."""
     if guard.is_exiting:
         return
-    if guard.count == ZERO:
+    if guard.is_gone:
         endings.gone(guard, ctx)
         return
-    if guard.count == before:
+    if guard.count in (before, ZERO):  # sold by its answers: reports will say so
         return
     guard.move(Event.RESIZED, ctx, before=before)
     remake(guard, ctx)

@@ -197,11 +197,9 @@ def test_fills_in_doubt_are_not_counted() -> None:
     one, held = attempt(), Holding(D(10), 1_000, until_ms=2_000)
     one.fills["a"] = fill("a", "6", 2_000, None)
     held.add_fill(one.fills["a"])
-    assert not held.has_counted(one)
+    assert (held.has_counted(one), held.unseen(one)) == (False, D(6))
     held.report(D(4), 2_001 + AS_OF_MARGIN_MS)
-    assert held.has_counted(one)
-    held.is_certain = False
-    assert held.has_counted(attempt())  # what sold nothing is in no doubt
+    assert (held.has_counted(one), held.unseen(one)) == (True, D(0))
 
 
 def test_an_attempt_is_made_by_its_own_parts_only() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from base.model import MarketStatus, ShardStatus, Side
 from base.risk.counting import Holding
-from base.risk.messages import MarketsSeen, PersonAsks, ReadOrders, ShardsSeen
+from base.risk.messages import Heard, Linked, MarketsSeen, PersonAsks, ReadOrders, ShardsSeen, Tell, Word
 from base.risk.rules import AlreadyBreached, Rule
 from tests.risk.test_person_restart import restarted
 from tests.risk.world import KEY, TICKER, World, armed
@@ -175,3 +175,128 @@ def test_after_a_restart_a_cancelled_exit_waits_for_a_report(tmp_path: Path) -> 
     assert (world.state, world.sends) == ("TRIGGERED", [])
     world.quiet(6).tell(world.positions("4")).rest("0.37").quiet(1, 0.2)
     assert [send.order.count for send in world.sends] == [D(4)]
+
+
+def test_a_fill_in_doubt_is_not_held_either() -> None:
+    """After a restart a fill from about the trigger may be in what the journal says, or not: it is not sold again."""
+    world = armed().bid("0.40")
+    world.guard.holding = Holding.believed(D(10), world.utc_ms() + 300)
+    world.answer("3", "0.39").tell(world.fill("3", "7")).bid("0.55").meanwhile(World.not_sent, 4, 0.1)
+    assert (world.state, world.guard.holding.signed, world.guard.count) == ("ARMED", D(10), D(7))
+    world.quiet(6).tell(world.positions("7")).quiet(0.2, 0.1)
+    assert (world.guard.count, world.guard.past) == (D(7), [])
+
+
+def test_a_sale_that_a_read_shows_is_not_taken_off_again() -> None:
+    """Six of ten by the answer; the next read has four, within the seconds in which it proves nothing."""
+    world = armed(Rule(name="default", trail_cents=D(10))).bid("0.90").quiet(1).bid("0.80")
+    world.answer("6", "0.80").tell(world.positions("4")).bid("0.84").meanwhile(World.not_sent, 3, 0.1)
+    assert (world.state, world.guard.count) == ("ARMED", D(4))
+    falls(world, "0.78")
+    assert world.sends[-1].order.count == D(4)
+
+
+def test_a_read_before_the_answer_is_not_taken_off_again() -> None:
+    """Held was lowered while the order was in flight; then the answer says why."""
+    world = armed().bid("0.40")
+    world.tell(world.positions("4")).answer("6", "0.40").bid("0.55").meanwhile(World.not_sent, 5, 0.1)
+    assert (world.state, world.guard.count) == ("ARMED", D(4))
+
+
+def test_a_flatten_after_a_cancel_knows_what_a_read_showed() -> None:
+    """Four are held: they are sold, not called gone."""
+    world = armed().bid("0.40").answer("6", "0.40")
+    world.tell(world.positions("4")).quiet(0.4, 0.1).not_sent()
+    world.tell(PersonAsks(key=KEY, command="cancel")).tell(PersonAsks(key=KEY, command="flatten"))
+    assert (world.state, world.sends[-1].order.count) == ("IN_FLIGHT", D(4))
+
+
+def test_a_push_that_names_what_is_held_counts_what_was_sold() -> None:
+    """Three were sold, five bought: the push of the purchase says twelve."""
+    world = armed().bid("0.40").answer("3").bid("0.55").meanwhile(World.not_sent, 3, 0.1)
+    world.tell(replace(world.fill("5", "12", ours=False), signed_count=D(5)))
+    assert (world.guard.count, world.guard.past) == (D(12), [])
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_listed_fill_does_not_bring_back_what_it_sold(side: Side) -> None:
+    """A lagging read says ten, then the fill is listed: it may be in that read or not, so three are not held."""
+    world = armed(BOTH, side).bid("0.80").answer("3", "0.80").bid("0.70").meanwhile(World.not_sent, 3, 0.1)
+    world.tell(world.positions("10", lag_ms=4_000))
+    sold = replace(world.fill("3", None, price="0.80"), client_order_id=None, ts_ms=world.utc_ms() - 3_000)
+    world.tell(world.orders(world.report("3"), fills=(sold,)))
+    assert world.guard.count == D(7)
+
+
+def test_turned_contracts_are_another_holding() -> None:
+    """What an exit sold of the YES is not taken off the NO."""
+    world = armed(BOTH).bid("0.80").answer("3", "0.80").bid("0.70").meanwhile(World.not_sent, 3, 0.1)
+    world.tell(world.fill("12", "-2", trade="x", ours=False)).quiet(0.2, 0.1)
+    assert (world.guard.side, world.guard.count) == (Side.NO, D(2))
+
+
+def test_a_read_of_the_future_is_of_now() -> None:
+    """Its moment is wrong by an hour: later reads are believed all the same."""
+    world = armed().quiet(10, 1)
+    world.tell(world.positions("10", lag_ms=-3_600_000)).quiet(20, 1).tell(world.positions("25")).quiet(1)
+    assert world.guard.count == D(25)
+
+
+def test_a_reconnect_does_not_cut_short_the_read_of_a_grid() -> None:
+    """``invalid_price`` waits for the market's new grid: another order on the old one would be refused for good."""
+    world = armed().bid("0.40").refuse(400, "invalid_price")
+    world.tell(Linked(is_up=True)).bid("0.39").quiet(0.5, 0.1)
+    assert len(world.sends) == 1
+    world.tell(MarketsSeen(markets={TICKER: world.market})).quiet(0.5, 0.1)
+    assert len(world.sends) == 2
+
+
+def test_reconnects_do_not_spend_the_pace_on_an_inactive_market() -> None:
+    """One order finds out whether it reopened meanwhile; then its event or status is waited for again."""
+    world = armed().bid("0.40").refuse(409, "market_inactive")
+    for _ in range(6):
+        world.tell(Linked(is_up=True)).bid("0.39").quiet(1, 0.2)
+        if world.state == "IN_FLIGHT":
+            world.refuse(409, "market_inactive")
+    assert len(world.sends) == 2
+
+
+@pytest.mark.parametrize("how", ["found", "absent"])
+def test_an_order_that_was_given_up_is_settled_by_orders_too(how: str) -> None:
+    """Positions may be no help: the order list says what it sold, or twice that it never came."""
+    world = armed().bid("0.40").lose()
+    world.tell(PersonAsks(key=KEY, command="cancel", is_confirmed=True))
+    world.tell(PersonAsks(key=KEY, command="flatten")).quiet(7, 0.5)
+    assert len(world.sends) == 1
+    if how == "found":
+        world.tell(world.report("4"))
+    else:
+        for _ in range(2):
+            world.tell(world.orders()).quiet(1, 0.5)
+    world.bid("0.39").quiet(1, 0.2)
+    assert (len(world.sends), world.sends[-1].order.count) == (2, D(6) if how == "found" else D(10))
+    assert "unknown" not in world.guard.alarms
+
+
+def test_a_named_floor_gives_way_once_the_price_is_known() -> None:
+    """Asked for without a proven price; the bid is under it, so the stop goes on instead of waiting behind it."""
+    world = armed()
+    world.gap()
+    world.tell(PersonAsks(key=KEY, command="flatten", floor=D("0.50")))
+    assert world.sends == []
+    world.link()
+    world.bid("0.45").rest("0.45").quiet(1, 0.2)
+    assert world.state == "ARMED"
+    falls(world, "0.40")
+    assert len(world.sends) == 1
+
+
+def test_a_named_floor_does_not_take_a_take_profit_over() -> None:
+    """The joined exit would be nobody's: no longer a take profit, and no stop could overtake it."""
+    world = armed(BOTH).bid("0.80").not_sent().bid("0.60")
+    heard: list[Heard] = []
+    world.tell(PersonAsks(key=KEY, command="flatten", floor=D("0.79"), reply=heard.append))
+    for effect in world.effects:
+        if isinstance(effect, Tell):
+            effect.reply(effect.heard)
+    assert heard[0].word is Word.REFUSED

@@ -311,7 +311,9 @@ class Judge(Watch):
         slippage = D(self.plan.settings.get("max_slippage", "0.10"))
         bids = {bid for bid, _ in self._tops[ticker].bids(side, 0.0, self._scheduler.now_s)}
         named = set() if self.day is None else self.day.persons.floors[ticker]
-        is_stops = level is not None and floor >= level - slippage
+        is_stops = level is not None and (
+            floor >= level - slippage or floor == D(self.plan.settings.get("last_floor", "-1"))
+        )
         if is_stops and any(bid is not None and bid <= level for bid in bids):
             self.reached_states.add("a flatten goes as low as the stop")
             return
