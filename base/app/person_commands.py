@@ -11,7 +11,7 @@ from typing import Any
 from base.app.cli import DONE, NOT_SO, Common
 from base.app.config import load_config
 from base.app.control import NotRunning
-from base.app.reach import Reach
+from base.app.reach import LIVE, Reach
 from base.app.show import account_folder
 from base.errors import ConfigError, MonitorError
 from base.risk.messages import Word
@@ -45,16 +45,18 @@ class Meant:
 def flatten(common: Common, meant: Meant, floor: str | None, *, as_json: bool) -> int:
     """Get out now; 0 once all is sold and the exchange agrees."""
     arguments = {**meant.arguments, "floor": floor}
-    what = "everything that is held" if meant.ticker is None else f"all that is held in {meant.ticker}"
-    sure_of(f"This sells {what}.", meant.ticker or "all", meant)
+    what = "all that is held" if meant.ticker is None else f"all that is held in {meant.ticker}"
     with _reach(common) as reach:
+        if not meant.is_sure:
+            sells = "sells" if reach.execution() == LIVE else "sells, on paper,"
+            sure_of(f"This {sells} {what}.", meant.ticker or "all", meant)
         deadline_s = reach.clock.boot_s() + FLAT_S
         answers = _ask(reach, "flatten", arguments)
         waits = _Waiting(reach, [answer for answer in answers if answer["word"] in (Word.DONE, Word.SOON)])
         waits.until(deadline_s)
         for answer in answers:
             answer["flat"] = (answer["ticker"], answer["subaccount"]) in waits.over
-        _print(answers, as_json, lambda answer: "flat" if answer["flat"] else _left(answer, waits))
+        _print(answers, as_json, lambda answer: _flat(answer) if answer["flat"] else _left(answer, waits))
         if not answers:
             print("nothing is held", file=sys.stderr)
     return DONE if all(answer["flat"] for answer in answers) else NOT_SO
@@ -116,6 +118,9 @@ def _ask(reach: Reach, command: str, arguments: Mapping[str, object]) -> Answers
         for answer in soon:
             one = {"all": False, "ticker": answer["ticker"], "subaccount": answer["subaccount"]}
             answer.update(reach.ask(command, {**arguments, **one})[0])
+    execution = reach.execution()
+    for answer in answers:
+        answer["execution"] = execution
     return answers
 
 
@@ -159,6 +164,11 @@ class _Waiting:
         if self.shown.get(key) != text:
             self.shown[key] = text
             _tell(f"{key[0]} {text}")
+
+
+def _flat(answer: Mapping[str, Any]) -> str:
+    """On paper the position on the exchange stands as it stood: whoever wanted out must know."""
+    return "flat" if answer["execution"] == LIVE else "flat on paper: nothing was sold on the exchange"
 
 
 def _left(answer: Mapping[str, Any], waits: _Waiting) -> str:

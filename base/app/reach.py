@@ -7,6 +7,7 @@ See stops-and-exits.md, section 7, and docs/commands.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ FREED_S = 5.0
 PAUSE_S = 0.3
 MOST_DOUBTS = 5
 LONGEST_S = {"cancel": IN_FLIGHT_S + 1.0}
+LIVE, PAPER = "live", "paper"
 Tell = Callable[[str], None]
 
 
@@ -73,6 +75,16 @@ class Reach:
     def has_taken_over(self) -> bool:
         """Whether this process guards in the place of another."""
         return self._app is not None
+
+    def execution(self) -> str:
+        """``live`` or ``paper``, as whoever guards has it; where nobody says, as the settings have it.
+
+        The process may have been started with other settings than this command, by ``--set``.
+        """
+        if self._app is None:
+            with contextlib.suppress(MonitorError):
+                return str(ask(self._folder, "status", timeout_s=ALIVE_S / 2)["execution"])
+        return LIVE if self._config.is_live else PAPER
 
     def ask(self, command: str, arguments: Mapping[str, object]) -> Any:
         """Have ``command`` answered by the process that guards, or take over from it and answer here.

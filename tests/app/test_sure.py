@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,33 @@ def test_price_that_is_not_known_yet_is_asked_for_again(
     assert flatten(common, MEANT, None, as_json=False) == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("KXA: flat\n", "KXA STUCK (no_bid_inside_floor)\nKXA CONFIRMING\n")
+
+
+def test_what_is_sold_on_paper_only_is_said(
+    play: Play, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the question and the answer, as the process that guards has it; these settings say live."""
+    monkeypatch.setattr("sys.stdin", Typed("KXA\n"))
+    common = play(flatten=[answer("done")], status=[{"execution": "paper"}])
+    assert flatten(common, Meant(ticker="KXA"), None, as_json=False) == 0
+    out, err = capsys.readouterr()
+    assert out == "KXA: flat on paper: nothing was sold on the exchange\n"
+    assert err == "This sells, on paper, all that is held in KXA. Type KXA to go on: "
+    flatten(common, MEANT, None, as_json=True)
+    assert json.loads(capsys.readouterr().out)["execution"] == "paper"
+
+
+@pytest.mark.parametrize("command", ["flatten", "retry", "cancel"])
+def test_how_it_executes_is_told_to_programs(
+    play: Play, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Where the process does not say, the settings do: the embedded exchange's account is live."""
+    common = play(**{command: [answer("done")]})
+    if command == "flatten":
+        flatten(common, MEANT, None, as_json=True)
+    else:
+        {"retry": retry, "cancel": cancel}[command](common, MEANT, as_json=True)
+    assert json.loads(capsys.readouterr().out)["execution"] == "live"
 
 
 def test_exit_that_a_person_cancels_elsewhere_is_not_waited_for(
