@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from base.app.account_settings import account_settings
 from base.app.cli import DONE, NOT_SO, Common
-from base.app.config import load_config
 from base.app.control import NotRunning, ask
 from base.app.explained_report import lines_of
 from base.app.journal_story import moves_of, story
@@ -27,7 +27,7 @@ def explain(common: Common, ticker: str, subaccount: int | None, at: str | None,
         typed_name(ticker)
     except ValueError as e:
         raise ConfigError("explain", str(e)) from None
-    config = load_config(common.config, common.overrides)
+    config = account_settings(common.config, common.overrides).config
     folder = account_folder(config)
     journal = folder.journal_of(is_live=config.is_live)
     status = DONE

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from base.app.account_settings import account_settings
 from base.app.cli import DONE, NOT_SO, Common
-from base.app.config import load_config
 from base.app.control import NotRunning
 from base.app.reach import LIVE, Reach
 from base.app.show import account_folder
@@ -101,8 +101,8 @@ def sure_of(sentence: str, word: str, meant: Meant) -> None:
 
 
 def _reach(common: Common) -> Reach:
-    config = load_config(common.config, common.overrides)
-    return Reach(config, account_folder(config), _tell)
+    settings = account_settings(common.config, common.overrides)
+    return Reach(settings.config, account_folder(settings.config), _tell, refused=settings.refused)
 
 
 def _tell(sentence: str) -> None:

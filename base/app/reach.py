@@ -21,7 +21,7 @@ from base.app.control import NotRunning, Silent, ask
 from base.app.desk import IN_FLIGHT_S, MONITOR_S, SILENT
 from base.app.lock_owner import LockOwner
 from base.clock import Clock, SystemClock
-from base.errors import MonitorError
+from base.errors import ConfigError, MonitorError
 
 if TYPE_CHECKING:
     from base.app.loop import TradingApp
@@ -48,10 +48,14 @@ class Reach:
         folder: The account's.
         tell: Is told what a person should know while they wait.
         clock: Time.
+        refused: Why most of the settings were not read. Then nobody's place is taken, nor anybody killed.
     """
 
-    def __init__(self, config: Config, folder: AccountFolder, tell: Tell, clock: Clock | None = None):
-        self._config, self._folder, self._tell = config, folder, tell
+    def __init__(
+        self, config: Config, folder: AccountFolder, tell: Tell, clock: Clock | None = None, *,
+        refused: ConfigError | None = None,
+    ):  # fmt: skip
+        self._config, self._folder, self._tell, self._refused = config, folder, tell, refused
         self.clock = clock or SystemClock()
         self._pause = threading.Event()
         self._app: TradingApp | None = None
@@ -90,6 +94,7 @@ class Reach:
         """Have ``command`` answered by the process that guards, or take over from it and answer here.
 
         Raises:
+            ConfigError: Nobody answers, and with refused settings nothing can be guarded.
             MonitorError: It says no; or nobody answers and the place cannot be taken.
         """
         began_s = self.clock.boot_s()
@@ -146,6 +151,7 @@ class Reach:
         """Kill the process that hangs, if it can be proven to be the one that holds the lock."""
         if self._folder.owner() != owner or not owner.exists:
             return  # it ended meanwhile, or another one followed it: things are looked at anew
+        self._need_all_settings()
         said = f"process {owner.pid} hangs ({why})"
         try:
             is_proven = owner.kill_if_it_holds(self._folder.lock)
@@ -168,6 +174,11 @@ class Reach:
 
     def _take_over(self) -> None:
         """Recover as every start does; the lock is ours."""
+        try:
+            self._need_all_settings()
+        except ConfigError:
+            self._folder.release()
+            raise
         from base.app.credentials import access_to  # most commands never come here, and must answer at once
         from base.app.embedded import reached_in
         from base.app.loop import TradingApp
@@ -187,6 +198,14 @@ class Reach:
             self._folder.release()
             raise
         self._app = app
+
+    def _need_all_settings(self) -> None:
+        """With the stops of nobody, nothing is guarded: a process that hangs is better than none."""
+        if self._refused is not None:
+            what = (
+                f"{self._refused.what}. Nobody answers, and before that is mended nothing can be guarded here"
+            )
+            raise ConfigError(self._refused.where, what)
 
     def _died(self, thread: str, error: BaseException | None) -> None:
         self._dead = f"the thread {thread} died ({error!r}): nothing more is done here"
