@@ -200,6 +200,7 @@ def positions(
 @app.command()
 def halt(
     context: typer.Context,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     log_level: LogLevelOption = None,
@@ -207,12 +208,14 @@ def halt(
     """Stop a strategy's entries; exits go on."""
     from base.app.show import switch_entries
 
-    return switch_entries(_common(context, config, overrides, log_level), is_halted=True)
+    common = _common(context, config, overrides, log_level)
+    return switch_entries(common, is_halted=True, as_json=as_json)
 
 
 @app.command()
 def resume(
     context: typer.Context,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     log_level: LogLevelOption = None,
@@ -220,7 +223,8 @@ def resume(
     """Allow entries again."""
     from base.app.show import switch_entries
 
-    return switch_entries(_common(context, config, overrides, log_level), is_halted=False)
+    common = _common(context, config, overrides, log_level)
+    return switch_entries(common, is_halted=False, as_json=as_json)
 
 
 @app.command()

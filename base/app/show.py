@@ -49,15 +49,20 @@ def show_positions(common: Common, *, as_json: bool) -> int:
     return DONE if is_all_well(report) else NOT_SO
 
 
-def switch_entries(common: Common, *, is_halted: bool) -> int:
+def switch_entries(common: Common, *, is_halted: bool, as_json: bool) -> int:
     """Halt or resume entries. The switch is a file, so it works while the process hangs or does not run."""
     folder = account_folder(account_settings(common.config, common.overrides).config)
+    is_running = True
     try:
         ask(folder, "halt" if is_halted else "resume")
     except NotRunning as e:
         print(f"{e}: the switch holds from its next start on", file=sys.stderr)
         folder.set_halted(is_halted)
-    print("entries are halted; exits go on" if is_halted else "entries are allowed")
+        is_running = False
+    if as_json:
+        print(json.dumps({"halted": is_halted, "running": is_running}))
+    else:
+        print("entries are halted; exits go on" if is_halted else "entries are allowed")
     return DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -156,3 +157,15 @@ def test_halt_works_without_a_process(
     assert cli.main(["resume", *options]) == 0
     assert list(tmp_path.glob("data/demo-*/HALT")) == []
     assert "process not running" in capsys.readouterr().err
+    for command, is_halted in (("halt", True), ("resume", False)):
+        assert cli.main([command, "--json", *options]) == 0
+        assert json.loads(capsys.readouterr().out) == {"halted": is_halted, "running": False}
+
+
+def test_halt_before_the_first_run_has_no_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The embedded exchange makes one with its first run: status 1, and nothing claims to be halted."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["halt", "--json", "--config", str(ROOT / "config.yaml")]) == 1
+    assert capsys.readouterr() == ("", "process not running\n")
