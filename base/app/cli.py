@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from base.app import typed_words
 from base.errors import ConfigError, MonitorError
 
 DONE, NOT_SO, WRONG = 0, 1, 2
@@ -244,7 +245,7 @@ def explain(
     from base.app.explain_command import explain as tell
 
     common = _common(context, config, overrides, log_level)
-    return tell(common, ticker, subaccount, at, as_json=as_json)
+    return tell(common, typed_words.market(ticker), subaccount, at, as_json=as_json)
 
 
 @app.command()
@@ -265,11 +266,13 @@ def flatten(
     """Get out now. Exit status 0 once all is sold and the exchange agrees, within a minute."""
     if (ticker is None) is not everything:
         raise ConfigError("flatten", "name one market, or --all")
+    ticker = None if ticker is None else typed_words.market(ticker)
+    worst = typed_words.floor(floor)
     from base.app import person_commands
 
     meant = person_commands.Meant(ticker=ticker, subaccount=subaccount, is_sure=yes)
     return person_commands.flatten(
-        _common(context, config, overrides, log_level), meant, floor, as_json=as_json
+        _common(context, config, overrides, log_level), meant, worst, as_json=as_json
     )
 
 
@@ -284,6 +287,7 @@ def retry(
     log_level: LogLevelOption = None,
 ) -> int:
     """Sell what a stop that was not armed would sell now, or try a stuck or refused exit again."""
+    ticker = typed_words.market(ticker)
     from base.app import person_commands
 
     meant = person_commands.Meant(ticker=ticker, subaccount=subaccount)
@@ -302,6 +306,7 @@ def cancel(
     log_level: LogLevelOption = None,
 ) -> int:
     """Withdraw an exit; its stop is armed again once it is seen where it would not fire."""
+    ticker = typed_words.market(ticker)
     from base.app import person_commands
 
     meant = person_commands.Meant(ticker=ticker, subaccount=subaccount, is_sure=yes)

@@ -18,15 +18,10 @@ from base.clock import Clock, SystemClock, utc_text
 from base.errors import ConfigError
 from base.model import Key
 from base.ui.screen import plain
-from base.units import typed_name
 
 
 def explain(common: Common, ticker: str, subaccount: int | None, at: str | None, *, as_json: bool) -> int:
     """Tell what is known now, or was at ``at``; without a process, what the journal knows."""
-    try:
-        typed_name(ticker)
-    except ValueError as e:
-        raise ConfigError("explain", str(e)) from None
     config = account_settings(common.config, common.overrides).config
     folder = account_folder(config)
     journal = folder.journal_of(is_live=config.is_live)

@@ -13,6 +13,7 @@ import pytest
 from base.app import cli
 
 ROOT = Path(__file__).resolve().parents[2]
+FLOORS = ("2", "abc", "-0.1", "25", "0", "1", "", "0.25 ", "nan", "1e-1")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,31 @@ def test_wrong_usage_is_one_sentence_and_status_2(
     assert out == ""
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *[pytest.param(["flatten", "KXA", "--yes", "--floor", p], id=f"floor {p}") for p in FLOORS],
+        *[pytest.param([command, ""], id=command) for command in ("flatten", "retry", "cancel", "explain")],
+        pytest.param(["flatten", "", "--yes"], id="surely nothing"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_before_anybody_is_reached(
+    typed: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sentence names what is wrong and what to write; not even the settings are looked for."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(typed) == 2
+    out, err = capsys.readouterr()
+    if "--floor" in typed:
+        begin = "--floor: should be a price in dollars between 0 and 1, e.g. --floor 0.25; not"
+    else:
+        begin = "TICKER: '' is no name of a market or series, such as KXBTC15M"
+    assert (out, err.startswith(begin), err.count("\n")) == ("", True, 1)
 
 
 @pytest.mark.parametrize("command", ["status", "positions"])
