@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -93,7 +94,7 @@ def sure_of(sentence: str, word: str, meant: Meant) -> None:
     """
     if meant.is_sure:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("--yes", "is needed where no terminal is: nothing was done")
     print(f"{plain(sentence)} Type {plain(word)} to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != word:
@@ -106,7 +107,8 @@ def _reach(common: Common) -> Reach:
 
 
 def _tell(sentence: str) -> None:
-    print(plain(sentence), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # an exit under way is not left because nobody reads of it
+        print(plain(sentence), file=sys.stderr, flush=True)
 
 
 def _ask(reach: Reach, command: str, arguments: Mapping[str, object]) -> Answers:
