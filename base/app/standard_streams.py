@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or left by their reader.
+"""Standard streams that are closed, full, left by their reader, or cannot show a character.
 
 None of it is a crash: a command that cannot say what it found ends with one sentence, where one can be said.
 """
@@ -48,12 +48,15 @@ class ClosedOutput(io.TextIOBase):
 
 
 def prepare() -> None:
-    """Before a command: nothing gets a closed stream's number."""
+    """Before a command: nothing gets a closed stream's number, and no character is an error."""
     take_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = ClosedOutput()
     if sys.stderr is None:  # print() would take stdout instead, and spoil what a program reads there
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lives as long as we
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # also what a screen draws goes through these two
 
 
 def do_without_output() -> None:

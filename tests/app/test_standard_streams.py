@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,33 @@ def test_reader_that_leaves_is_no_error(tmp_path: Path, line: str) -> None:
     """As the shell shows a signal that nobody complains of."""
     done = typed(tmp_path, line)
     assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+
+
+@pytest.mark.parametrize("stream", ["", " 2>&1 >/dev/null"])
+def test_character_that_cannot_be_shown_is_no_error(tmp_path: Path, stream: str) -> None:
+    """Neither on standard output nor in a complaint: a question mark stands for it."""
+    line = "run.py status" if not stream else f"run.py status --config 'none—.yaml'{stream}"
+    done = typed(tmp_path, line, PYTHONIOENCODING="ascii")
+    assert ("none?.yaml" if stream else "ALARM ???\n") in done.stdout
+    assert (done.returncode, done.stderr) == (2 if stream else 1, "")
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_screen_is_drawn_with_what_the_encoding_has(tmp_path: Path, is_terminal: bool) -> None:
+    """Dashes stand for absent prices; without them in the encoding, the screen goes on to its end."""
+    line = "run.py run --for 7 --set paths.data=own"
+    environ = {"PYTHONIOENCODING": "ascii", "TERM": "xterm"}
+    if is_terminal:
+        line = f'script -qec "{line}" /dev/null'
+        if shutil.which("script") is None:
+            pytest.skip("needs script(1) for a terminal")
+    done = typed(tmp_path, line, **environ)
+    assert done.returncode == 0
+    assert "no_screen" not in done.stderr + done.stdout
+    assert "UnicodeEncodeError" not in done.stderr + done.stdout
+    assert "ARMED" in done.stdout
+    assert done.stdout.isascii()
 
 
 @needs_full
