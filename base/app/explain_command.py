@@ -49,7 +49,7 @@ def moment_ms(typed: str, clock: Clock) -> int:
     """Read a time: ``2026-11-20T14:03:07Z``, or ``14:03:07`` of today; UTC where no offset is written.
 
     Raises:
-        ConfigError: It is no time.
+        ConfigError: It is no time, or one that is still to come.
     """
     text = typed if len(typed) > len("14:03:07.123Z") else f"{utc_text(clock.utc_ms())[:10]}T{typed}"
     try:
@@ -58,4 +58,7 @@ def moment_ms(typed: str, clock: Clock) -> int:
         example = "2026-11-20T14:03:07Z, or 14:03:07 for today"
         raise ConfigError("--at", f"{typed!a:.40} is no time; write {example}") from None
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    at_ms, now_ms = int(moment.timestamp() * 1000), clock.utc_ms()
+    if at_ms > now_ms:
+        raise ConfigError("--at", f"that is later than now (UTC {utc_text(now_ms)})")
+    return at_ms
