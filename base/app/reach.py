@@ -36,6 +36,7 @@ FREED_S = 5.0
 PAUSE_S = 0.3
 MOST_DOUBTS = 5
 LONGEST_S = {"cancel": IN_FLIGHT_S + 1.0}
+EXCHANGE_ENDED = "the embedded exchange ended with its monitor: start `python run.py run`"
 LIVE, PAPER = "live", "paper"
 Tell = Callable[[str], None]
 
@@ -180,15 +181,15 @@ class Reach:
             self._folder.release()
             raise
         from base.app.credentials import access_to  # most commands never come here, and must answer at once
-        from base.app.embedded import reached_in
+        from base.app.embedded import is_listening, reached_in
         from base.app.loop import TradingApp
 
         reached = None
         if self._config.is_simulated:
             reached = reached_in(self._folder.exchange)
-            if reached is None:
+            if reached is None or not is_listening(reached):
                 self._folder.release()
-                raise NotRunning("process not running")
+                raise NotRunning("process not running" if reached is None else EXCHANGE_ENDED)
         access = access_to(self._config, os.environ, reached)
         account = access, self._folder
         app = TradingApp(self._config, died=self._died, account=account, clock=self.clock)
