@@ -26,6 +26,8 @@ EVERY_S = 0.25
 LASTED_S = 1.5
 """A view is half a second old: what it shows for longer is so."""
 IDLE = frozenset({"ARMED", "UNPROTECTED"})
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 Answers = list[dict[str, Any]]
 
 
@@ -52,9 +54,17 @@ def flatten(common: Common, meant: Meant, floor: str | None, *, as_json: bool) -
             sells = "sells" if reach.execution() == LIVE else "sells, on paper,"
             sure_of(f"This {sells} {what}.", meant.ticker or "all", meant)
         deadline_s = reach.clock.boot_s() + FLAT_S
-        answers = _ask(reach, "flatten", arguments)
-        waits = _Waiting(reach, [answer for answer in answers if answer["word"] in (Word.DONE, Word.SOON)])
-        waits.until(deadline_s)
+        answers: Answers = []
+        try:
+            answers = _ask(reach, "flatten", arguments)
+            waits = _Waiting(
+                reach, [answer for answer in answers if answer["word"] in (Word.DONE, Word.SOON)]
+            )
+            waits.until(deadline_s)
+        except KeyboardInterrupt:
+            _tell("")  # the terminal shows ^C where the cursor stood
+            _tell(_goes_on(reach, answers, meant.ticker or "TICKER"))
+            return INTERRUPTED
         for answer in answers:
             answer["flat"] = (answer["ticker"], answer["subaccount"]) in waits.over
         _print(answers, as_json, lambda answer: _flat(answer) if answer["flat"] else _left(answer, waits))
@@ -171,6 +181,15 @@ class _Waiting:
 def _flat(answer: Mapping[str, Any]) -> str:
     """On paper the position on the exchange stands as it stood: whoever wanted out must know."""
     return "flat" if answer["execution"] == LIVE else "flat on paper: nothing was sold on the exchange"
+
+
+def _goes_on(reach: Reach, answers: Answers, name: str) -> str:
+    """What a person must know who does not wait: leaving takes nothing back."""
+    if not answers:
+        return f"nobody has answered yet: `explain {name}` says whether the exit was taken on"
+    if reach.has_taken_over:
+        return f"the exit goes on with the next `python run.py`; `cancel {name}` ends it"
+    return f"the exit goes on; `cancel {name}` ends it"
 
 
 def _left(answer: Mapping[str, Any], waits: _Waiting) -> str:

@@ -15,6 +15,7 @@ from base.app.account_folder import AccountFolder, note_current
 from base.app.cli import Common, LogLevel
 from base.app.control import ControlServer
 from base.app.person_commands import Meant, cancel, flatten, retry, sure_of
+from base.app.reach import Reach
 from base.errors import ConfigError, MonitorError
 
 Play = Callable[..., Common]
@@ -140,6 +141,32 @@ def test_exit_that_does_not_end_is_left_after_a_minute(
     shown = [position("WAITING", "market_closed")] * 99
     assert flatten(play(flatten=[answer("done")], positions=shown), MEANT, None, as_json=True) == 1
     assert '"flat": false' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        pytest.param(["done"], "the exit goes on; `cancel KXA` ends it", id="while it waits"),
+        pytest.param(["soon"], "`explain KXA` says whether the exit was taken on", id="before the answer"),
+    ],
+)
+def test_person_who_does_not_wait_is_told_that_the_exit_goes_on(
+    play: Play,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answers: list[str],
+    said: str,
+) -> None:
+    """Ctrl-C ends the command, not the exit: exit status 130."""
+
+    def interrupted(reach: Reach, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reach, "pause", interrupted)
+    common = play(flatten=[answer(word) for word in answers], positions=[position("TRIGGERED")])
+    assert flatten(common, MEANT, None, as_json=False) == 130
+    out, err = capsys.readouterr()
+    assert (out, err.count(said), err[-1]) == ("", 1, "\n")
 
 
 @pytest.mark.parametrize(
