@@ -7,7 +7,7 @@ must reach it all the same, so a mistake elsewhere in the file is told and not o
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -75,13 +75,9 @@ def _may_name_another(tree: dict[str, Tree]) -> bool:
     ours = {name for section in SECTIONS for name in (section, *known_names(section))}
     for name in tree.keys() - Config.model_fields.keys():
         close = get_close_matches(name, known, n=1)
-        if _any(ours, close) or (not close and "exchange" not in tree):
+        if ours.intersection(close) or (not close and "exchange" not in tree):
             return True
     return False
-
-
-def _any(ours: set[str], close: Iterable[str]) -> bool:
-    return any(name in ours for name in close)
 
 
 def _section(path: str) -> str:
