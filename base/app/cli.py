@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from base.app import standard_streams, typed_words
 from base.errors import ConfigError, MonitorError
 
 DONE, NOT_SO, WRONG = 0, 1, 2
@@ -69,26 +71,41 @@ app.add_typer(alarm_commands, name="alarms")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; errors are one sentence on stderr."""
+    standard_streams.prepare()
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = app(args=with_default_command(typed), prog_name="run.py", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except TyperException as e:
         return _complain(f"{e.format_message()} Try `python run.py --help`.", WRONG)
     except ConfigError as e:
         return _complain(str(e), WRONG)
     except MonitorError as e:
         return _complain(str(e), NOT_SO)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left, as in `| head`: no second complaint
-        return NOT_SO
+    except (OSError, SystemExit) as e:
+        return _unread(e)
     return result if isinstance(result, int) else DONE
 
 
 def _complain(sentence: str, status: int) -> int:
     from base.app.hardening import plain_lines
 
-    print(plain_lines(sentence), file=sys.stderr)
+    with contextlib.suppress(OSError):  # there is nobody to tell
+        print(plain_lines(sentence), file=sys.stderr)
     return status
+
+
+def _unread(error: OSError | SystemExit) -> int:
+    """What was printed did not reach anybody; any other error stays one."""
+    if standard_streams.is_left(error):
+        standard_streams.give_up_output()
+        return standard_streams.LEFT
+    why = standard_streams.why_unwritable(error)
+    if why is None:
+        raise error
+    standard_streams.give_up_output()
+    return _complain(why, NOT_SO)
 
 
 def with_default_command(arguments: list[str]) -> list[str]:
@@ -142,6 +159,7 @@ def run(
     """Guard the positions (the default command)."""
     if seconds is not None and not 0 < seconds < 1e9:
         raise ConfigError("--for", f"should be a number of seconds above 0, not {seconds:g}")
+    standard_streams.do_without_output()
     from base.app.run_command import run_monitor
 
     return run_monitor(_common(context, config, overrides, log_level), seconds=seconds, has_ui=not no_ui)
@@ -164,6 +182,7 @@ def simulate(
     log_level: LogLevelOption = None,
 ) -> Any:
     """The embedded exchange alone; its first line says where it listens."""
+    standard_streams.do_without_output()
     from base.simulator.__main__ import simulate as play
 
     return play(port=port, scenario=scenario, speed=speed, seed=seed, strict=strict)
@@ -200,6 +219,7 @@ def positions(
 @app.command()
 def halt(
     context: typer.Context,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     log_level: LogLevelOption = None,
@@ -207,12 +227,14 @@ def halt(
     """Stop a strategy's entries; exits go on."""
     from base.app.show import switch_entries
 
-    return switch_entries(_common(context, config, overrides, log_level), is_halted=True)
+    common = _common(context, config, overrides, log_level)
+    return switch_entries(common, is_halted=True, as_json=as_json)
 
 
 @app.command()
 def resume(
     context: typer.Context,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     log_level: LogLevelOption = None,
@@ -220,7 +242,8 @@ def resume(
     """Allow entries again."""
     from base.app.show import switch_entries
 
-    return switch_entries(_common(context, config, overrides, log_level), is_halted=False)
+    common = _common(context, config, overrides, log_level)
+    return switch_entries(common, is_halted=False, as_json=as_json)
 
 
 @app.command()
@@ -240,7 +263,7 @@ def explain(
     from base.app.explain_command import explain as tell
 
     common = _common(context, config, overrides, log_level)
-    return tell(common, ticker, subaccount, at, as_json=as_json)
+    return tell(common, typed_words.market(ticker), subaccount, at, as_json=as_json)
 
 
 @app.command()
@@ -261,11 +284,13 @@ def flatten(
     """Get out now. Exit status 0 once all is sold and the exchange agrees, within a minute."""
     if (ticker is None) is not everything:
         raise ConfigError("flatten", "name one market, or --all")
+    ticker = None if ticker is None else typed_words.market(ticker)
+    worst = typed_words.floor(floor)
     from base.app import person_commands
 
     meant = person_commands.Meant(ticker=ticker, subaccount=subaccount, is_sure=yes)
     return person_commands.flatten(
-        _common(context, config, overrides, log_level), meant, floor, as_json=as_json
+        _common(context, config, overrides, log_level), meant, worst, as_json=as_json
     )
 
 
@@ -280,6 +305,7 @@ def retry(
     log_level: LogLevelOption = None,
 ) -> int:
     """Sell what a stop that was not armed would sell now, or try a stuck or refused exit again."""
+    ticker = typed_words.market(ticker)
     from base.app import person_commands
 
     meant = person_commands.Meant(ticker=ticker, subaccount=subaccount)
@@ -298,6 +324,7 @@ def cancel(
     log_level: LogLevelOption = None,
 ) -> int:
     """Withdraw an exit; its stop is armed again once it is seen where it would not fire."""
+    ticker = typed_words.market(ticker)
     from base.app import person_commands
 
     meant = person_commands.Meant(ticker=ticker, subaccount=subaccount, is_sure=yes)

@@ -273,8 +273,16 @@ def _explain(error: ErrorDetails) -> Mistake:
 
 
 def _near(name: str) -> str:
-    close = get_close_matches(name, _names(Config), n=1)
+    close = get_close_matches(name, known_names(), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def known_names(section: str | None = None) -> list[str]:
+    """Every name that stands in config.yaml, or below ``section`` of it; a section may be one value."""
+    if section is None:
+        return _names(Config)
+    inner = Config.model_fields[section].annotation
+    return _names(inner) if isinstance(inner, type) and issubclass(inner, BaseModel) else []
 
 
 def _names(model: type[BaseModel]) -> list[str]:

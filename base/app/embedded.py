@@ -6,11 +6,13 @@ import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from base.app.account_folder import drop_old_runs, folder_of, note_current
 from base.app.config import SimulatorConfig
@@ -19,6 +21,7 @@ from base.kalshi.auth import account_hash
 
 READY_S = 20.0
 STOP_S = 2.0
+CONNECT_S = 1.0
 _SOURCE = Path(__file__).resolve().parents[2]
 
 
@@ -47,6 +50,16 @@ def reached_in(file: Path) -> Reached | None:
         return Reached(**{name: str(said[name]) for name in Reached.__slots__})
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def is_listening(reached: Reached) -> bool:
+    """Whether anything accepts connections there. One try: on this machine a live one takes it at once."""
+    parts = urlsplit(reached.rest_url)
+    try:
+        with socket.create_connection((parts.hostname, parts.port), CONNECT_S):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 class EmbeddedExchange:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from base.app.account_settings import account_settings
 from base.app.cli import DONE, NOT_SO, Common
-from base.app.config import load_config
 from base.app.control import NotRunning, ask
 from base.app.explained_report import lines_of
 from base.app.journal_story import moves_of, story
@@ -18,16 +18,11 @@ from base.clock import Clock, SystemClock, utc_text
 from base.errors import ConfigError
 from base.model import Key
 from base.ui.screen import plain
-from base.units import typed_name
 
 
 def explain(common: Common, ticker: str, subaccount: int | None, at: str | None, *, as_json: bool) -> int:
     """Tell what is known now, or was at ``at``; without a process, what the journal knows."""
-    try:
-        typed_name(ticker)
-    except ValueError as e:
-        raise ConfigError("explain", str(e)) from None
-    config = load_config(common.config, common.overrides)
+    config = account_settings(common.config, common.overrides).config
     folder = account_folder(config)
     journal = folder.journal_of(is_live=config.is_live)
     status = DONE
@@ -54,7 +49,7 @@ def moment_ms(typed: str, clock: Clock) -> int:
     """Read a time: ``2026-11-20T14:03:07Z``, or ``14:03:07`` of today; UTC where no offset is written.
 
     Raises:
-        ConfigError: It is no time.
+        ConfigError: It is no time, or one that is still to come.
     """
     text = typed if len(typed) > len("14:03:07.123Z") else f"{utc_text(clock.utc_ms())[:10]}T{typed}"
     try:
@@ -63,4 +58,7 @@ def moment_ms(typed: str, clock: Clock) -> int:
         example = "2026-11-20T14:03:07Z, or 14:03:07 for today"
         raise ConfigError("--at", f"{typed!a:.40} is no time; write {example}") from None
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    at_ms, now_ms = int(moment.timestamp() * 1000), clock.utc_ms()
+    if at_ms > now_ms:
+        raise ConfigError("--at", f"that is later than now (UTC {utc_text(now_ms)})")
+    return at_ms

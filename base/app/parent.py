@@ -193,7 +193,7 @@ class Parent:
         if self._ends_by_s is not None and now_s > self._ends_by_s:
             self._kill()
         elif now_s - heard_s > SILENT_S:
-            tell(f"The monitor has been silent for {SILENT_S:g} s: it is killed.")
+            _tell_below(f"The monitor has been silent for {SILENT_S:g} s: it is killed.")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGUSR1)  # last_words.py: where its threads stand
             select.select([], [], [], LAST_LOOK_S)
@@ -234,7 +234,7 @@ class Parent:
     def _say_unprotected(self) -> None:
         held = self._board.held if self._board.is_guarding else self._held
         if held:
-            tell(f"{held} positions are now UNPROTECTED")
+            _tell_below(f"{held} positions are now UNPROTECTED")
 
     # --- between two ------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class Parent:
         self._is_safe |= recent >= LOOP_DEATHS
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (recent - 1))
         put(1, _SHOW_CURSOR if os.isatty(1) else b"")  # its screen had no time to
-        tell(
+        _tell_below(
             f"{what}. It is started again in {pause_s:g} s; "
             f"until then {self._held} positions are UNPROTECTED."
         )
@@ -262,6 +262,12 @@ class Parent:
             return None
         self._say_unprotected()
         return self._status
+
+
+def _tell_below(sentence: str) -> None:
+    """Say what befell a child whose screen, at a terminal, left the cursor behind its last row."""
+    put(2, b"\n" if os.isatty(2) else b"")
+    tell(sentence)
 
 
 def _summary(counts: Tally) -> dict[str, object]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from base.app.account_settings import account_settings
 from base.app.cli import DONE, NOT_SO, Common
-from base.app.config import load_config
 from base.app.control import NotRunning
-from base.app.reach import Reach
+from base.app.reach import LIVE, Reach
 from base.app.show import account_folder
 from base.errors import ConfigError, MonitorError
 from base.risk.messages import Word
@@ -25,6 +26,8 @@ EVERY_S = 0.25
 LASTED_S = 1.5
 """A view is half a second old: what it shows for longer is so."""
 IDLE = frozenset({"ARMED", "UNPROTECTED"})
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 Answers = list[dict[str, Any]]
 
 
@@ -45,16 +48,26 @@ class Meant:
 def flatten(common: Common, meant: Meant, floor: str | None, *, as_json: bool) -> int:
     """Get out now; 0 once all is sold and the exchange agrees."""
     arguments = {**meant.arguments, "floor": floor}
-    what = "everything that is held" if meant.ticker is None else f"all that is held in {meant.ticker}"
-    sure_of(f"This sells {what}.", meant.ticker or "all", meant)
+    what = "all that is held" if meant.ticker is None else f"all that is held in {meant.ticker}"
     with _reach(common) as reach:
+        if not meant.is_sure:
+            sells = "sells" if reach.execution() == LIVE else "sells, on paper,"
+            sure_of(f"This {sells} {what}.", meant.ticker or "all", meant)
         deadline_s = reach.clock.boot_s() + FLAT_S
-        answers = _ask(reach, "flatten", arguments)
-        waits = _Waiting(reach, [answer for answer in answers if answer["word"] in (Word.DONE, Word.SOON)])
-        waits.until(deadline_s)
+        answers: Answers = []
+        try:
+            answers = _ask(reach, "flatten", arguments)
+            waits = _Waiting(
+                reach, [answer for answer in answers if answer["word"] in (Word.DONE, Word.SOON)]
+            )
+            waits.until(deadline_s)
+        except KeyboardInterrupt:
+            _tell("")  # the terminal shows ^C where the cursor stood
+            _tell(_goes_on(reach, answers, meant.ticker or "TICKER"))
+            return INTERRUPTED
         for answer in answers:
             answer["flat"] = (answer["ticker"], answer["subaccount"]) in waits.over
-        _print(answers, as_json, lambda answer: "flat" if answer["flat"] else _left(answer, waits))
+        _print(answers, as_json, lambda answer: _flat(answer) if answer["flat"] else _left(answer, waits))
         if not answers:
             print("nothing is held", file=sys.stderr)
     return DONE if all(answer["flat"] for answer in answers) else NOT_SO
@@ -91,7 +104,7 @@ def sure_of(sentence: str, word: str, meant: Meant) -> None:
     """
     if meant.is_sure:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("--yes", "is needed where no terminal is: nothing was done")
     print(f"{plain(sentence)} Type {plain(word)} to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != word:
@@ -99,12 +112,13 @@ def sure_of(sentence: str, word: str, meant: Meant) -> None:
 
 
 def _reach(common: Common) -> Reach:
-    config = load_config(common.config, common.overrides)
-    return Reach(config, account_folder(config), _tell)
+    settings = account_settings(common.config, common.overrides)
+    return Reach(settings.config, account_folder(settings.config), _tell, refused=settings.refused)
 
 
 def _tell(sentence: str) -> None:
-    print(plain(sentence), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # an exit under way is not left because nobody reads of it
+        print(plain(sentence), file=sys.stderr, flush=True)
 
 
 def _ask(reach: Reach, command: str, arguments: Mapping[str, object]) -> Answers:
@@ -116,6 +130,9 @@ def _ask(reach: Reach, command: str, arguments: Mapping[str, object]) -> Answers
         for answer in soon:
             one = {"all": False, "ticker": answer["ticker"], "subaccount": answer["subaccount"]}
             answer.update(reach.ask(command, {**arguments, **one})[0])
+    execution = reach.execution()
+    for answer in answers:
+        answer["execution"] = execution
     return answers
 
 
@@ -159,6 +176,20 @@ class _Waiting:
         if self.shown.get(key) != text:
             self.shown[key] = text
             _tell(f"{key[0]} {text}")
+
+
+def _flat(answer: Mapping[str, Any]) -> str:
+    """On paper the position on the exchange stands as it stood: whoever wanted out must know."""
+    return "flat" if answer["execution"] == LIVE else "flat on paper: nothing was sold on the exchange"
+
+
+def _goes_on(reach: Reach, answers: Answers, name: str) -> str:
+    """What a person must know who does not wait: leaving takes nothing back."""
+    if not answers:
+        return f"nobody has answered yet: `explain {name}` says whether the exit was taken on"
+    if reach.has_taken_over:
+        return f"the exit goes on with the next `python run.py`; `cancel {name}` ends it"
+    return f"the exit goes on; `cancel {name}` ends it"
 
 
 def _left(answer: Mapping[str, Any], waits: _Waiting) -> str:

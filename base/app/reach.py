@@ -7,6 +7,7 @@ See stops-and-exits.md, section 7, and docs/commands.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from base.app.control import NotRunning, Silent, ask
 from base.app.desk import IN_FLIGHT_S, MONITOR_S, SILENT
 from base.app.lock_owner import LockOwner
 from base.clock import Clock, SystemClock
-from base.errors import MonitorError
+from base.errors import ConfigError, MonitorError
 
 if TYPE_CHECKING:
     from base.app.loop import TradingApp
@@ -35,6 +36,8 @@ FREED_S = 5.0
 PAUSE_S = 0.3
 MOST_DOUBTS = 5
 LONGEST_S = {"cancel": IN_FLIGHT_S + 1.0}
+EXCHANGE_ENDED = "the embedded exchange ended with its monitor: start `python run.py run`"
+LIVE, PAPER = "live", "paper"
 Tell = Callable[[str], None]
 
 
@@ -46,10 +49,14 @@ class Reach:
         folder: The account's.
         tell: Is told what a person should know while they wait.
         clock: Time.
+        refused: Why most of the settings were not read. Then nobody's place is taken, nor anybody killed.
     """
 
-    def __init__(self, config: Config, folder: AccountFolder, tell: Tell, clock: Clock | None = None):
-        self._config, self._folder, self._tell = config, folder, tell
+    def __init__(
+        self, config: Config, folder: AccountFolder, tell: Tell, clock: Clock | None = None, *,
+        refused: ConfigError | None = None,
+    ):  # fmt: skip
+        self._config, self._folder, self._tell, self._refused = config, folder, tell, refused
         self.clock = clock or SystemClock()
         self._pause = threading.Event()
         self._app: TradingApp | None = None
@@ -74,10 +81,21 @@ class Reach:
         """Whether this process guards in the place of another."""
         return self._app is not None
 
+    def execution(self) -> str:
+        """``live`` or ``paper``, as whoever guards has it; where nobody says, as the settings have it.
+
+        The process may have been started with other settings than this command, by ``--set``.
+        """
+        if self._app is None:
+            with contextlib.suppress(MonitorError):
+                return str(ask(self._folder, "status", timeout_s=ALIVE_S / 2)["execution"])
+        return LIVE if self._config.is_live else PAPER
+
     def ask(self, command: str, arguments: Mapping[str, object]) -> Any:
         """Have ``command`` answered by the process that guards, or take over from it and answer here.
 
         Raises:
+            ConfigError: Nobody answers, and with refused settings nothing can be guarded.
             MonitorError: It says no; or nobody answers and the place cannot be taken.
         """
         began_s = self.clock.boot_s()
@@ -134,6 +152,7 @@ class Reach:
         """Kill the process that hangs, if it can be proven to be the one that holds the lock."""
         if self._folder.owner() != owner or not owner.exists:
             return  # it ended meanwhile, or another one followed it: things are looked at anew
+        self._need_all_settings()
         said = f"process {owner.pid} hangs ({why})"
         try:
             is_proven = owner.kill_if_it_holds(self._folder.lock)
@@ -156,16 +175,21 @@ class Reach:
 
     def _take_over(self) -> None:
         """Recover as every start does; the lock is ours."""
+        try:
+            self._need_all_settings()
+        except ConfigError:
+            self._folder.release()
+            raise
         from base.app.credentials import access_to  # most commands never come here, and must answer at once
-        from base.app.embedded import reached_in
+        from base.app.embedded import is_listening, reached_in
         from base.app.loop import TradingApp
 
         reached = None
         if self._config.is_simulated:
             reached = reached_in(self._folder.exchange)
-            if reached is None:
+            if reached is None or not is_listening(reached):
                 self._folder.release()
-                raise NotRunning("process not running")
+                raise NotRunning("process not running" if reached is None else EXCHANGE_ENDED)
         access = access_to(self._config, os.environ, reached)
         account = access, self._folder
         app = TradingApp(self._config, died=self._died, account=account, clock=self.clock)
@@ -175,6 +199,14 @@ class Reach:
             self._folder.release()
             raise
         self._app = app
+
+    def _need_all_settings(self) -> None:
+        """With the stops of nobody, nothing is guarded: a process that hangs is better than none."""
+        if self._refused is not None:
+            what = (
+                f"{self._refused.what}. Nobody answers, and before that is mended nothing can be guarded here"
+            )
+            raise ConfigError(self._refused.where, what)
 
     def _died(self, thread: str, error: BaseException | None) -> None:
         self._dead = f"the thread {thread} died ({error!r}): nothing more is done here"

@@ -20,6 +20,7 @@ from base.app.hardening import OneLine, forbid_core_dumps
 from base.app.last_words import LastWords
 from base.app.loop import TradingApp
 from base.app.parent import Child, Parent
+from base.app.standard_streams import settle_output
 from base.app.starting import Interrupted
 from base.app.stderr import CurrentStderr, drain
 from base.app.waited_signals import FORWARDED
@@ -108,6 +109,7 @@ def run_monitor(common: Common, *, seconds: float | None, has_ui: bool) -> int:
         return _guard_as(born, common, has_ui=has_ui and not born.is_safe)
     finally:
         drain()
+        settle_output()  # a full one is no reason to end otherwise than well: it guarded all the same
 
 
 def _guard_as(child: Child, common: Common, has_ui: bool) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from base.app.account_folder import AccountFolder, current_folder, folder_of
+from base.app.account_settings import account_settings
 from base.app.beats import newest_beat
 from base.app.cli import DONE, NOT_SO, Common
-from base.app.config import Config, load_config
+from base.app.config import Config
 from base.app.control import NotRunning, ask
 from base.app.credentials import key_id_of
 from base.app.status_report import is_all_well
@@ -48,21 +49,26 @@ def show_positions(common: Common, *, as_json: bool) -> int:
     return DONE if is_all_well(report) else NOT_SO
 
 
-def switch_entries(common: Common, *, is_halted: bool) -> int:
+def switch_entries(common: Common, *, is_halted: bool, as_json: bool) -> int:
     """Halt or resume entries. The switch is a file, so it works while the process hangs or does not run."""
-    folder = account_folder(load_config(common.config, common.overrides))
+    folder = account_folder(account_settings(common.config, common.overrides).config)
+    is_running = True
     try:
         ask(folder, "halt" if is_halted else "resume")
     except NotRunning as e:
         print(f"{e}: the switch holds from its next start on", file=sys.stderr)
         folder.set_halted(is_halted)
-    print("entries are halted; exits go on" if is_halted else "entries are allowed")
+        is_running = False
+    if as_json:
+        print(json.dumps({"halted": is_halted, "running": is_running}))
+    else:
+        print("entries are halted; exits go on" if is_halted else "entries are allowed")
     return DONE
 
 
 def _report(common: Common) -> dict[str, Any] | None:
     """Ask the process; ``None``: it does not answer, which is said."""
-    config = load_config(common.config, common.overrides)
+    config = account_settings(common.config, common.overrides).config
     folder = account_folder(config)
     try:
         report: dict[str, Any] = ask(folder, "status")

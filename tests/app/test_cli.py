@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from base.app import cli
 
 ROOT = Path(__file__).resolve().parents[2]
+FLOORS = ("2", "abc", "-0.1", "25", "0", "1", "", "0.25 ", "nan", "1e-1")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,31 @@ def test_wrong_usage_is_one_sentence_and_status_2(
     assert out == ""
     assert len(err.strip().splitlines()) == 1
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *[pytest.param(["flatten", "KXA", "--yes", "--floor", p], id=f"floor {p}") for p in FLOORS],
+        *[pytest.param([command, ""], id=command) for command in ("flatten", "retry", "cancel", "explain")],
+        pytest.param(["flatten", "", "--yes"], id="surely nothing"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_before_anybody_is_reached(
+    typed: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sentence names what is wrong and what to write; not even the settings are looked for."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(typed) == 2
+    out, err = capsys.readouterr()
+    if "--floor" in typed:
+        begin = "--floor: should be a price in dollars between 0 and 1, e.g. --floor 0.25; not"
+    else:
+        begin = "TICKER: '' is no name of a market or series, such as KXBTC15M"
+    assert (out, err.startswith(begin), err.count("\n")) == ("", True, 1)
 
 
 @pytest.mark.parametrize("command", ["status", "positions"])
@@ -156,3 +183,15 @@ def test_halt_works_without_a_process(
     assert cli.main(["resume", *options]) == 0
     assert list(tmp_path.glob("data/demo-*/HALT")) == []
     assert "process not running" in capsys.readouterr().err
+    for command, is_halted in (("halt", True), ("resume", False)):
+        assert cli.main([command, "--json", *options]) == 0
+        assert json.loads(capsys.readouterr().out) == {"halted": is_halted, "running": False}
+
+
+def test_halt_before_the_first_run_has_no_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The embedded exchange makes one with its first run: status 1, and nothing claims to be halted."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["halt", "--json", "--config", str(ROOT / "config.yaml")]) == 1
+    assert capsys.readouterr() == ("", "process not running\n")

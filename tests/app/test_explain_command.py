@@ -144,6 +144,16 @@ def test_what_is_no_moment_is_refused() -> None:
         moment_ms("yesterday", FakeClock())
 
 
+@pytest.mark.parametrize("typed", ["14:03:08", "2026-11-20T15:03:07.001Z", "2026-11-20T14:03:08+00:00"])
+def test_moment_that_is_still_to_come_is_refused(typed: str) -> None:
+    """Nobody knows it; more likely a time of another zone was meant, so the sentence has ours."""
+    now = FakeClock(utc_ms=1_795_183_387_000)
+    with pytest.raises(ConfigError) as refused:
+        moment_ms(typed, now)
+    assert str(refused.value) == "--at: that is later than now (UTC 2026-11-20T14:03:07.000Z)"
+    assert moment_ms("14:03:07", now) == 1_795_183_387_000
+
+
 @pytest.mark.end_to_end
 def test_explain_of_a_monitor_and_of_none(shells: Shells) -> None:
     """The live monitor says what it waits for; without one the journal is read, and exit status 1 says so."""

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.app.account_settings import AccountSettings
+from base.app.config import Config
 from base.app.hardening import OneLine, plain_lines
 from base.app.show import show_status
 from base.app.stderr import CurrentStderr, drain
@@ -177,7 +179,7 @@ def test_status_writes_control_characters_out(
     }  # fmt: skip
     monkeypatch.setattr(show, "ask", lambda folder, command: report)
     monkeypatch.setattr(show, "account_folder", lambda config: None)
-    monkeypatch.setattr(show, "load_config", lambda path, overrides: None)
+    monkeypatch.setattr(show, "account_settings", lambda path, overrides: AccountSettings(Config()))
     from base.app.cli import Common, LogLevel
 
     common = Common(config=Path("config.yaml"), overrides=(), log_level=LogLevel.INFO)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -355,3 +357,19 @@ def test_output_that_nobody_reads_does_not_hold_up_the_parent(tmp_path: Path) ->
         assert process.wait(timeout=5) == 0
     os.close(read)
     os.close(write)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_death_of_a_child_is_told_below_its_screen(tmp_path: Path, is_terminal: bool) -> None:
+    """Its cursor stands behind the last row; a file of lines gets no empty ones."""
+    ours, theirs = pty.openpty() if is_terminal else os.pipe()
+    words = [sys.executable, "-c", PROGRAM, str(tmp_path), "0.6", "guard", "once", "kill=9"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs) as process:
+        process.communicate(timeout=20)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes there any more
+        while some := os.read(ours, 4096):
+            said += some
+    os.close(ours)
+    assert said.startswith(b"\r\nThe monitor died" if is_terminal else b"The monitor died")

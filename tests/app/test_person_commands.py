@@ -81,6 +81,21 @@ def test_commands_work_where_nothing_runs(shells: Shells, held: SimulatorServer)
     assert (flat["flat"], held.position(TICKER)) == (True, 0)
 
 
+@pytest.mark.end_to_end
+def test_interrupted_flatten_leaves_its_exit_open(shells: Shells, held: SimulatorServer) -> None:
+    """Ctrl-C: the sentence says so, the exit stands, and cancel ends it."""
+    with shells.monitor():
+        process = shells.start("flatten", TICKER, "--floor", "0.60", "--yes")
+        assert process.stderr is not None
+        assert "STUCK" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        said = f"the exit goes on; `cancel {TICKER}` ends it"
+        assert (process.returncode, out, err.strip()) == (130, "", said)
+        assert shells.type("cancel", TICKER).returncode == 0
+    assert held.position(TICKER) == 10
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from base.app.account_folder import AccountFolder
 from base.app.beats import Beat, newest_beat
 from base.app.config import Config
 from base.app.control import ControlServer, NotRunning
-from base.app.embedded import Reached, note_reached, reached_in
+from base.app.embedded import Reached, is_listening, note_reached, reached_in
 from base.app.heartbeat_file import HeartbeatFile
 from base.app.lock_owner import LockOwner
 from base.app.reach import Reach
@@ -152,6 +154,24 @@ def test_where_the_embedded_exchange_listens_is_kept_for_its_owner(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [file]
     file.write_text('{"rest_url": "http://a"}')
     assert reached_in(file) is None
+
+
+@pytest.mark.parametrize("command", ["flatten", "retry", "cancel"])
+def test_embedded_exchange_that_ended_is_not_dialled(tmp_path: Path, told: list[str], command: str) -> None:
+    """It ended with its monitor: said at once, and the account's lock is free again."""
+    folder = AccountFolder(tmp_path / "simulated-0123")
+    folder.path.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/trade-api/v2"
+        reached = Reached(rest_url=address, websocket_url="ws://a", key_id="k", private_key_path="p")
+        assert is_listening(reached)
+    note_reached(folder.exchange, reached)
+    began_s = time.monotonic()
+    with pytest.raises(NotRunning, match="ended with its monitor: start `python run"):
+        reach_of(folder, told).ask(command, {"ticker": "A"})
+    assert time.monotonic() - began_s < 5.0
+    folder.claim()
+    folder.release()
 
 
 def test_newest_beat_is_read_by_others(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from base.app.account_folder import AccountFolder, note_current
 from base.app.cli import Common, LogLevel
 from base.app.control import ControlServer
 from base.app.person_commands import Meant, cancel, flatten, retry, sure_of
+from base.app.reach import Reach
 from base.errors import ConfigError, MonitorError
 
 Play = Callable[..., Common]
@@ -95,6 +97,33 @@ def test_price_that_is_not_known_yet_is_asked_for_again(
     assert (out, err) == ("KXA: flat\n", "KXA STUCK (no_bid_inside_floor)\nKXA CONFIRMING\n")
 
 
+def test_what_is_sold_on_paper_only_is_said(
+    play: Play, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the question and the answer, as the process that guards has it; these settings say live."""
+    monkeypatch.setattr("sys.stdin", Typed("KXA\n"))
+    common = play(flatten=[answer("done")], status=[{"execution": "paper"}])
+    assert flatten(common, Meant(ticker="KXA"), None, as_json=False) == 0
+    out, err = capsys.readouterr()
+    assert out == "KXA: flat on paper: nothing was sold on the exchange\n"
+    assert err == "This sells, on paper, all that is held in KXA. Type KXA to go on: "
+    flatten(common, MEANT, None, as_json=True)
+    assert json.loads(capsys.readouterr().out)["execution"] == "paper"
+
+
+@pytest.mark.parametrize("command", ["flatten", "retry", "cancel"])
+def test_how_it_executes_is_told_to_programs(
+    play: Play, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Where the process does not say, the settings do: the embedded exchange's account is live."""
+    common = play(**{command: [answer("done")]})
+    if command == "flatten":
+        flatten(common, MEANT, None, as_json=True)
+    else:
+        {"retry": retry, "cancel": cancel}[command](common, MEANT, as_json=True)
+    assert json.loads(capsys.readouterr().out)["execution"] == "live"
+
+
 def test_exit_that_a_person_cancels_elsewhere_is_not_waited_for(
     play: Play, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +141,32 @@ def test_exit_that_does_not_end_is_left_after_a_minute(
     shown = [position("WAITING", "market_closed")] * 99
     assert flatten(play(flatten=[answer("done")], positions=shown), MEANT, None, as_json=True) == 1
     assert '"flat": false' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        pytest.param(["done"], "the exit goes on; `cancel KXA` ends it", id="while it waits"),
+        pytest.param(["soon"], "`explain KXA` says whether the exit was taken on", id="before the answer"),
+    ],
+)
+def test_person_who_does_not_wait_is_told_that_the_exit_goes_on(
+    play: Play,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answers: list[str],
+    said: str,
+) -> None:
+    """Ctrl-C ends the command, not the exit: exit status 130."""
+
+    def interrupted(reach: Reach, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reach, "pause", interrupted)
+    common = play(flatten=[answer(word) for word in answers], positions=[position("TRIGGERED")])
+    assert flatten(common, MEANT, None, as_json=False) == 130
+    out, err = capsys.readouterr()
+    assert (out, err.count(said), err[-1]) == ("", 1, "\n")
 
 
 @pytest.mark.parametrize(
