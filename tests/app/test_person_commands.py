@@ -19,6 +19,7 @@ from tests.support import eventually
 def test_flatten_sells_once_however_often_it_is_pressed(shells: Shells, held: SimulatorServer) -> None:
     """O3: two shells at once: both are told flat, one intent; then nothing is held, which is said."""
     with shells.monitor():
+        held.set_book(TICKER, yes=[], no=[("0.36", "500")])
         pressed = [shells.start("flatten", TICKER, "--floor", "0.60", "--yes") for _ in range(2)]
         for process in pressed:
             assert process.stderr is not None
@@ -85,6 +86,7 @@ def test_commands_work_where_nothing_runs(shells: Shells, held: SimulatorServer)
 def test_interrupted_flatten_leaves_its_exit_open(shells: Shells, held: SimulatorServer) -> None:
     """Ctrl-C: the sentence says so, the exit stands, and cancel ends it."""
     with shells.monitor():
+        held.set_book(TICKER, yes=[], no=[("0.36", "500")])
         process = shells.start("flatten", TICKER, "--floor", "0.60", "--yes")
         assert process.stderr is not None
         assert "STUCK" in process.stderr.readline()
