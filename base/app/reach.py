@@ -134,6 +134,8 @@ class Reach:
             return True  # it is just writing its name
         beat = newest_beat(self._folder.heartbeat)
         if beat is not None and beat.owner == owner and owner.is_of_this_boot:
+            if beat.boot_s == 0.0:
+                return True  # it is ending, and frees the lock within seconds
             return self.clock.boot_s() - beat.boot_s < ALIVE_S
         try:
             taken_s = self._folder.lock.stat().st_mtime

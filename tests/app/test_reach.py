@@ -95,12 +95,20 @@ def test_stranger_with_its_number_is_not_killed(folder: AccountFolder, told: lis
         stranger.kill()
 
 
+@pytest.mark.parametrize("is_ending", [False, True])
 def test_process_whose_heart_beats_is_not_killed_while_it_may_answer(
-    folder: AccountFolder, told: list[str]
+    folder: AccountFolder, told: list[str], is_ending: bool
 ) -> None:
-    """It is asked again for ten seconds: this process is the owner here, and it lives to tell."""
+    """It is asked again for ten seconds: this process is the owner here, and it lives to tell.
+
+    One that ends has said so and answers no more: another press of a flatten that has just sold.
+    """
     clock = FakeClock()
-    HeartbeatFile(folder.heartbeat, clock).write()
+    heart = HeartbeatFile(folder.heartbeat, clock)
+    heart.write()
+    if is_ending:
+        heart.stop(1.0)
+        os.utime(folder.lock, (1.0, 1.0))  # taken long ago
     pauses: list[float] = []
     reach = reach_of(folder, told, clock)
 
