@@ -70,7 +70,7 @@ class JournalFile:
     """
 
     def __init__(self, path: Path, clock: Clock | None = None, *, in_memory: bool = False):
-        self.path = path
+        self.path, self.is_copy = path, in_memory
         self.damage = ""  # what was wrong with the file that was put aside
         self.kept_aside: Path | None = None
         self._connection = _copied(path) if in_memory else self._opened(path, clock)

@@ -166,7 +166,7 @@ class Program:
         except MonitorError as e:
             # As the real one: what it cannot start with ends it, and its parent tries again.
             self._scheduler.after(PARENT_S, self.start)
-            self.kill(f"could not start: {e}")
+            self.kill(f"could not start: {str(e).replace(str(self.folder), '…')}")
         self.is_guarding = True
         self.told("guarding")
 
