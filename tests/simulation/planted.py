@@ -149,6 +149,7 @@ BUGS = (
         "risk/counting.py",
         "        return self.last_fill_ms is None or as_of_ms > self.last_fill_ms + AS_OF_MARGIN_MS\n",
         "        return True\n",
+        is_rare=True,
     ),
     Bug(
         "live before acknowledgement and data",
@@ -202,12 +203,14 @@ BUGS = (
         "risk/selling.py",
         '    if intent.is_take_profit:\n        endings.withdraw(guard, ctx, "missed")\n        return\n',
         "",
+        is_rare=True,
     ),
     Bug(
         "trailing peak from a ghost book",
         "risk/decide.py",
         "    if quote.bid is None or blocking_quote_filter(stop.rule, quote) is not None:\n        return None\n    return seen.sustained_bid",
         "    if quote.bid is None:\n        return None\n    return seen.sustained_bid",
+        is_rare=True,
     ),
     Bug(
         "halt blocks exits",
