@@ -18,6 +18,8 @@ from typing import Any
 
 from base.errors import IllegalTransition
 from base.risk.emergency import emergency_path
+from base.risk.journal_chain import broken_link
+from base.risk.journal_replay import replay
 from base.risk.messages import Line
 from base.simulator.engine.events import (
     BookChanged,
@@ -728,10 +730,23 @@ class Judge(Watch):
     def end(self) -> None:
         """Check what must hold when the faults have been over for a while."""
         self._note_transitions()
+        self._check_reconstructible()
         if self.day is not None and self.day.disk.second_instance_ran:
             self.violated("I18", "a second instance got the lock")
         if self.plan.is_liveness:
             self._check_end_of_faults()
+
+    def _check_reconstructible(self) -> None:
+        """I4: the journal's rows are chained, and the pure core decides on them as it did."""
+        if (connection := self._reader()) is None:
+            return
+        if (broken := broken_link(connection, newest=None)) is not None:
+            self.violated("I4", f"the journal's chain: {broken}")
+        decisions, different = replay(self._program.journal_path)
+        if decisions:
+            self.reached_states.add("decisions replayed")
+        if different:
+            self.violated("I4", f"decided otherwise when replayed: {different[0]}")
 
     def _check_end_of_faults(self) -> None:
         parts = self._program.parts

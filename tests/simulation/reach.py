@@ -24,6 +24,7 @@ def required() -> Iterable[str]:
     yield from (*REQUEST_KINDS, *REPORT_KINDS, *FRAME_KINDS, *EVENTS, *persons.EVENTS)
     yield from (f"killed at {stage}" for stage in STAGES)
     yield "kept in the emergency file"
+    yield "decisions replayed"
     yield from (f"to {state}" for state in State)
     yield from (f"told {what}" for what in TOLD)
     yield from ("a flatten joined an exit", "an order of a joined exit")
