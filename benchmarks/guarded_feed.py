@@ -14,7 +14,7 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from base.clock import SystemClock
+from base.clock import SystemClock, boot_ms
 from base.feed.clock_offset import ClockOffset
 from base.kalshi.auth import Signer
 from base.kalshi.websocket_client import WebSocketManager
@@ -113,8 +113,8 @@ class GuardedFeed:
 
     def __init__(self, url: str, tickers: Sequence[str], folder: Path):
         clock, offset = SystemClock(), ClockOffset()
-        now_ms = clock.utc_ms()
-        offset.note(now_ms, now_ms, now_ms, now_ms)
+        local_ms, now_ms = boot_ms(clock), clock.utc_ms()
+        offset.note(local_ms, local_ms, now_ms, now_ms)
         self._tickers, account = tickers, StillAccount(tickers, clock)
         signer = Signer("benchmark", _KEY)
         self._cache = WebSocketPriceCache(clock)
