@@ -300,3 +300,14 @@ def test_a_named_floor_does_not_take_a_take_profit_over() -> None:
         if isinstance(effect, Tell):
             effect.reply(effect.heard)
     assert heard[0].word is Word.REFUSED
+
+
+def test_what_answers_and_trades_sold_together_is_neither_sold_nor_called_gone() -> None:
+    """Six by the answer, four by hand, and of the six no report yet: nothing is left to sell, and reads say when."""
+    world = armed().bid("0.40").answer("6").bid("0.55").meanwhile(World.not_sent, 4, 0.1)
+    world.tell(world.fill("4", None, trade="x", ours=False)).quiet(1, 0.2)
+    sent = len(world.sends)
+    falls(world, "0.45", "0.40")
+    assert (world.state, world.guard.count, len(world.sends)) == ("ARMED", D(0), sent)
+    world.tell(replace(world.fill("6", "0"), order_id="o-1", client_order_id=None)).quiet(0.2, 0.1)
+    assert world.state == "GONE"
