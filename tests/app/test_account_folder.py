@@ -91,8 +91,12 @@ def test_an_account_is_guarded_once_a_machine(tmp_path: Path, environment: str) 
 
 def test_exchanges_of_ones_own_are_not_the_machines(tmp_path: Path) -> None:
     """Embedded ones, and tests of another: the same key there is not the same account."""
-    for name in ("one", "two"):
-        folder_of(tmp_path / name, "custom", "a1", is_live=True).claim()
+    folders = [folder_of(tmp_path / name, "custom", "a1", is_live=True) for name in ("one", "two")]
+    for folder in folders:
+        folder.claim()
+    assert all(folder.is_owned for folder in folders)
+    for folder in folders:
+        folder.release()
 
 
 def test_commands_mean_the_run_that_lives(tmp_path: Path) -> None:
