@@ -109,13 +109,17 @@ class Guard:
         Without those that orders of an exit that ended sold by their answers, whose fills come later:
         the next exit must not sell them again.
         """
-        signed = self.holding.signed if self.side is Side.YES else -self.holding.signed
-        return max(signed - self._unseen, ZERO)
+        return max(self._reported - self._unseen, ZERO)
 
     @property
     def is_gone(self) -> bool:
         """Whether nothing is held on this side by fills and reports; an answer alone says no such thing."""
-        return (self.holding.signed if self.side is Side.YES else -self.holding.signed) <= ZERO
+        return self._reported <= ZERO
+
+    @property
+    def _reported(self) -> Decimal:
+        """Contracts on this side by fills and reports; below 0 when it turned over."""
+        return self.holding.signed if self.side is Side.YES else -self.holding.signed
 
     @property
     def _unseen(self) -> Decimal:
